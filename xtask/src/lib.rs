@@ -1,0 +1,35 @@
+//! The project's own tool: it runs the tests, writes the reference documents and measures.
+//!
+//! Owns nothing of the product. It may name every crate of the line, starts only processes of its own,
+//! and ends only those (by id).
+
+pub mod children;
+pub mod clock;
+pub mod failure;
+pub mod suite;
+pub mod workspace;
+
+use failure::{Failure, Outcome};
+
+const HELP: &str = "\
+Usage: cargo xtask <command>
+
+  test [--only fmt|clippy|unit]   set up what the tests need, then format check, lints and all tests
+";
+
+/// Runs one command line (without the program's name).
+///
+/// # Errors
+/// The command failed, or there is no such command.
+pub async fn run(arguments: &[String]) -> Outcome {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["test"] => suite::run(suite::Only::Everything).await,
+        ["test", "--only", part] => suite::run(suite::Only::parse(part)?).await,
+        ["help" | "--help" | "-h"] | [] => {
+            println!("{HELP}");
+            Ok(())
+        }
+        other => Err(Failure::new(format!("no such command: {}\n\n{HELP}", other.join(" ")))),
+    }
+}
