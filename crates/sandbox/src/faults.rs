@@ -1,0 +1,120 @@
+//! What the stand-ins do wrong when asked to: lost, doubled, shuffled and late webhooks, and calls that fail.
+//!
+//! Everything here can be changed while the server runs; a fresh sandbox has no faults.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How a call fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Answer this status instead of doing anything; 429 comes without `Retry-After`.
+    Status(u16),
+    /// Do the work, then never answer: the connection closes without a response.
+    LostAnswer,
+    /// Do the work, then answer 500.
+    ErrorAfterCommit,
+    /// A gateway's HTML page with status 502.
+    BadGateway,
+}
+
+#[derive(Clone, Debug)]
+struct Planned {
+    path: String,
+    times: u32,
+    failure: Failure,
+}
+
+/// What goes wrong at present.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) drop_webhooks: bool,
+    pub(crate) duplicate_webhooks: bool,
+    pub(crate) reorder_seed: Option<u64>,
+    pub(crate) webhook_delay: Duration,
+    pub(crate) answer_delay: Duration,
+    planned: Vec<Planned>,
+}
+
+/// A handle on the faults of one sandbox; clones share the same settings.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    settings: Arc<Mutex<Settings>>,
+}
+
+impl Faults {
+    /// No faults.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// While `drop` is true no webhook is sent: each counts as answered and stays pending at Stripe for good.
+    pub fn drop_webhooks(&self, drop: bool) {
+        self.change(|settings| settings.drop_webhooks = drop);
+    }
+
+    /// While `duplicate` is true each webhook is sent twice.
+    pub fn duplicate_webhooks(&self, duplicate: bool) {
+        self.change(|settings| settings.duplicate_webhooks = duplicate);
+    }
+
+    /// Sends waiting webhooks in an order derived from `seed`; `None` restores the order of events.
+    pub fn reorder_webhooks(&self, seed: Option<u64>) {
+        self.change(|settings| settings.reorder_seed = seed);
+    }
+
+    /// Waits this long, in real time, before each webhook.
+    pub fn delay_webhooks(&self, delay: Duration) {
+        self.change(|settings| settings.webhook_delay = delay);
+    }
+
+    /// Waits this long, in real time, before each answer.
+    pub fn delay_answers(&self, delay: Duration) {
+        self.change(|settings| settings.answer_delay = delay);
+    }
+
+    /// The next `times` calls whose path begins with `path` end in `failure`.
+    pub fn fail_next(&self, path: &str, times: u32, failure: Failure) {
+        self.change(|settings| settings.planned.push(Planned { path: path.to_owned(), times, failure }));
+    }
+
+    /// Back to a sandbox without faults.
+    pub fn clear(&self) {
+        self.change(|settings| *settings = Settings::default());
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Uses up one planned failure for a call to `path`.
+    pub(crate) fn take(&self, path: &str) -> Option<Failure> {
+        let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        let planned =
+            settings.planned.iter_mut().find(|planned| planned.times > 0 && path.starts_with(&planned.path))?;
+        planned.times -= 1;
+        let failure = planned.failure;
+        settings.planned.retain(|planned| planned.times > 0);
+        Some(failure)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.settings.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Failure, Faults};
+
+    #[test]
+    fn a_planned_failure_is_used_up_by_matching_calls_only() {
+        let faults = Faults::none();
+        faults.fail_next("/v1/customers", 2, Failure::Status(500));
+        assert_eq!(faults.take("/v1/prices"), None);
+        assert_eq!(faults.take("/v1/customers/cus_1"), Some(Failure::Status(500)));
+        assert_eq!(faults.take("/v1/customers"), Some(Failure::Status(500)));
+        assert_eq!(faults.take("/v1/customers"), None);
+    }
+}
