@@ -1,1 +1,3 @@
-//! Placeholder replaced in the next commit.
+//! HTTP and pages in front of the engine.
+
+pub mod errors;
