@@ -1,0 +1,179 @@
+//! From facts to what an org may use, and until when that answer holds.
+
+use super::{Limit, OrgFacts, OverrideChange, Resolved, ScheduledChange, SubscriptionState, grants_in_order};
+use crate::billing::SubscriptionStatus;
+use crate::catalog::{DenyStatus, FeatureValue, OnUnavailable, Plan};
+use crate::ids::{FeatureCode, Metric, PlanCode};
+use crate::period::{Interval, Period, quota_period};
+use crate::subscription::{Access, access, grace_end, status_at};
+use crate::time::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What the org may use at `now`, from what is known at this moment.
+///
+/// The answer is a function of time as well: it changes by itself at [`Resolved::valid_until`] and not before.
+pub fn resolve(facts: &OrgFacts, now: Timestamp) -> Resolved {
+    let closed = Resolved {
+        access: access(facts, now),
+        status: facts.subscription.as_ref().map(|s| status_at(s, facts.has_default_payment_method, now)),
+        plan_code: None,
+        plan_version: None,
+        trial_of: None,
+        period: None,
+        subscription_id: None,
+        limits: BTreeMap::new(),
+        deny_status: facts.plan.as_ref().map_or_else(DenyStatus::default, |plan| plan.deny_status),
+        on_unavailable: OnUnavailable::Refuse,
+        features: BTreeMap::new(),
+        strict: facts.strict_quota,
+        scheduled: None,
+        valid_until: valid_until(facts, None, now),
+    };
+    match (closed.access, &facts.subscription, &facts.plan) {
+        (Access::Allowed, Some(subscription), Some(plan)) => {
+            let terms = terms(facts, subscription, plan, now);
+            Resolved {
+                plan_code: Some(terms.plan.code.clone()),
+                plan_version: Some(terms.plan.version),
+                trial_of: terms.trial_of,
+                period: Some(terms.period),
+                subscription_id: Some(subscription.subscription_id.clone()),
+                limits: limits(facts, &terms.plan, now),
+                deny_status: terms.plan.deny_status,
+                on_unavailable: terms.plan.on_unavailable,
+                features: features(facts, &terms.plan, now),
+                scheduled: scheduled(subscription, now),
+                valid_until: valid_until(facts, Some(terms.period), now),
+                ..closed
+            }
+        }
+        _ => closed,
+    }
+}
+
+/// The plan and period in force.
+struct Terms {
+    plan: Arc<Plan>,
+    trial_of: Option<PlanCode>,
+    period: Period,
+}
+
+fn terms(facts: &OrgFacts, subscription: &SubscriptionState, plan: &Arc<Plan>, now: Timestamp) -> Terms {
+    let status = status_at(subscription, facts.has_default_payment_method, now);
+    if status == SubscriptionStatus::Trialing {
+        return Terms {
+            plan: Arc::clone(facts.trial_plan.as_ref().unwrap_or(plan)),
+            trial_of: Some(plan.code.clone()),
+            period: subscription.trial.unwrap_or(subscription.item_period),
+        };
+    }
+    let plan = match &subscription.pending {
+        Some(pending) if pending.at <= now => Arc::clone(&pending.plan),
+        _ => Arc::clone(plan),
+    };
+    Terms { plan, trial_of: None, period: paid_period(subscription, now) }
+}
+
+/// The quota period of a paid plan: Stripe's item period, cut into months where it is a year; after its end, while nothing newer
+/// is known, the month steps that Stripe will take as well.
+fn paid_period(subscription: &SubscriptionState, now: Timestamp) -> Period {
+    let item = subscription.item_period;
+    if let (SubscriptionStatus::Trialing, Some(trial)) = (subscription.status, subscription.trial) {
+        let paid = Period::new(trial.end, Timestamp::MAX);
+        return quota_period(trial.end, now).within(paid);
+    }
+    if now >= item.end {
+        return quota_period(subscription.anchor, now).within(Period::new(item.end, Timestamp::MAX));
+    }
+    match subscription.interval {
+        Interval::Month => item,
+        // A clock that lags behind Stripe's start of the period belongs to the period's first month.
+        Interval::Year => quota_period(subscription.anchor, now.max(item.start)).within(item),
+    }
+}
+
+fn limits(facts: &OrgFacts, plan: &Plan, now: Timestamp) -> BTreeMap<Metric, Limit> {
+    let metrics: BTreeSet<&Metric> = facts.metrics.iter().chain(plan.allowances.keys()).collect();
+    metrics.into_iter().map(|metric| (metric.clone(), limit(facts, plan, metric, now))).collect()
+}
+
+fn limit(facts: &OrgFacts, plan: &Plan, metric: &Metric, now: Timestamp) -> Limit {
+    let allowance = plan.allowance(metric);
+    let exception = in_force(facts, now).filter_map(|(id, change)| match change {
+        OverrideChange::Included { metric: named, units } if named == metric => Some((id, *units)),
+        OverrideChange::Included { .. } | OverrideChange::Feature { .. } => None,
+    });
+    let (override_id, included) = match exception.last() {
+        Some((id, units)) => (Some(id.to_owned()), units),
+        None => (None, allowance.included.units()),
+    };
+    let granted = grants_in_order(&facts.grants, metric, now)
+        .iter()
+        .fold(0_i64, |sum, grant| sum.saturating_add(grant.units.saturating_sub(grant.consumed).max(0)));
+    Limit { included, granted, policy: allowance.policy, override_id }
+}
+
+fn features(facts: &OrgFacts, plan: &Plan, now: Timestamp) -> BTreeMap<FeatureCode, FeatureValue> {
+    let mut features = plan.features.clone();
+    for (_, change) in in_force(facts, now) {
+        match change {
+            OverrideChange::Feature { feature, value } => {
+                features.insert(feature.clone(), value.clone());
+            }
+            OverrideChange::Included { .. } => {}
+        }
+    }
+    features
+}
+
+/// The overrides in force, in the order they were made.
+fn in_force(facts: &OrgFacts, now: Timestamp) -> impl Iterator<Item = (&str, &OverrideChange)> {
+    facts
+        .overrides
+        .iter()
+        .filter(move |exception| exception.from <= now && exception.until.is_none_or(|until| now < until))
+        .map(|exception| (exception.id.as_str(), &exception.change))
+}
+
+fn scheduled(subscription: &SubscriptionState, now: Timestamp) -> Option<ScheduledChange> {
+    if let Some(at) = subscription.cancel_at.filter(|at| *at > now) {
+        return Some(ScheduledChange { plan_code: None, at });
+    }
+    let pending = subscription.pending.as_ref().filter(|pending| pending.at > now)?;
+    Some(ScheduledChange { plan_code: Some(pending.plan.code.clone()), at: pending.at })
+}
+
+/// The first moment after `now` at which anything in the facts takes effect or ends.
+fn valid_until(facts: &OrgFacts, period: Option<Period>, now: Timestamp) -> Timestamp {
+    let grace_days = facts.plan.as_ref().map_or(0, |plan| plan.grace_days);
+    let of_subscription = facts.subscription.iter().flat_map(|subscription| {
+        let grace = match subscription.status {
+            SubscriptionStatus::PastDue => Some(grace_end(subscription, grace_days)),
+            SubscriptionStatus::Trialing
+            | SubscriptionStatus::Active
+            | SubscriptionStatus::Unpaid
+            | SubscriptionStatus::Canceled
+            | SubscriptionStatus::Paused
+            | SubscriptionStatus::Incomplete
+            | SubscriptionStatus::IncompleteExpired => None,
+        };
+        [
+            grace,
+            subscription.trial.map(|trial| trial.end),
+            subscription.cancel_at,
+            subscription.ended_at,
+            subscription.pending.as_ref().map(|pending| pending.at),
+        ]
+    });
+    let of_overrides = facts.overrides.iter().flat_map(|exception| [Some(exception.from), exception.until]);
+    let of_grants = facts.grants.iter().flat_map(|grant| [Some(grant.from), grant.until]);
+    of_subscription
+        .chain(of_overrides)
+        .chain(of_grants)
+        .chain([period.map(|period| period.end)])
+        .flatten()
+        .filter(|moment| *moment > now)
+        .min()
+        .unwrap_or(Timestamp::MAX)
+}
