@@ -17,6 +17,12 @@ impl Failure {
         Self { message: message.into() }
     }
 
+    /// A failure of which everything has been printed.
+    #[must_use]
+    pub fn already_said() -> Self {
+        Self::new("")
+    }
+
     /// For `map_err`: the failure of a step, named by what was being done.
     pub fn during<E: fmt::Display>(doing: impl fmt::Display) -> impl FnOnce(E) -> Self {
         move |error| Self { message: format!("{doing}: {error}") }

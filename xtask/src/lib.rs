@@ -3,11 +3,14 @@
 //! Owns nothing of the product. It may name every crate of the line, starts only processes of its own,
 //! and ends only those (by id).
 
+pub mod bench;
 pub mod children;
 pub mod clock;
 pub mod failure;
 pub mod suite;
 pub mod workspace;
+
+use std::path::Path;
 
 use failure::{Failure, Outcome};
 
@@ -15,6 +18,9 @@ const HELP: &str = "\
 Usage: cargo xtask <command>
 
   test [--only fmt|clippy|unit]   set up what the tests need, then format check, lints and all tests
+  prove                           all tests at report size; their figures go into docs/proofs.md
+  bench [--quick] [--events N] [--write]
+                                  measure a release build; --write puts the figures into docs/benchmarks.md
 ";
 
 /// Runs one command line (without the program's name).
@@ -26,6 +32,10 @@ pub async fn run(arguments: &[String]) -> Outcome {
     match words.as_slice() {
         ["test"] => suite::run(suite::Only::Everything).await,
         ["test", "--only", part] => suite::run(suite::Only::parse(part)?).await,
+        ["bench", options @ ..] => bench::run(options).await,
+        ["bench-measure", options @ ..] => bench::measure(options).await,
+        ["echo-server", ready_file] => bench::serve_echo(Path::new(ready_file)).await,
+        ["prove"] => suite::prove().await,
         ["help" | "--help" | "-h"] | [] => {
             println!("{HELP}");
             Ok(())

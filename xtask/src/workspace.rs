@@ -87,6 +87,17 @@ pub fn write(path: &Path, text: &str) -> Outcome {
     std::fs::write(&target, text).map_err(Failure::during(path.display()))
 }
 
+/// Replaces everything below the line `<!-- figures -->` of a page: the method above stays as its author wrote it.
+///
+/// # Errors
+/// The page has no such line.
+pub fn write_below_mark(page: &Path, text: &str) -> Outcome {
+    const MARK: &str = "<!-- figures -->";
+    let old = read(page)?;
+    let (method, _) = old.split_once(MARK).ok_or_else(|| Failure::new(format!("{} has no {MARK}", page.display())))?;
+    write(page, &format!("{method}{MARK}\n\n{text}"))
+}
+
 /// What `cargo metadata` says about the workspace as built on this machine (packages of other platforms would have
 /// to be downloaded only to be named).
 ///

@@ -3,13 +3,16 @@
 //! A test that cannot run prints a line `SKIPPED: <reason>`; such lines are shown and counted, never hidden.
 
 mod postgres;
+mod proofs;
 mod setup;
 mod steps;
 mod tally;
 
 use crate::children;
+use crate::clock::Stopwatch;
 use crate::failure::{Failure, Outcome};
-use postgres::Postgres;
+pub use postgres::Postgres;
+use proofs::Proofs;
 use tally::Tally;
 
 /// Which part of the suite to run.
@@ -47,12 +50,12 @@ impl Only {
 pub async fn run(only: Only) -> Outcome {
     let mut tally = Tally::default();
     let done = parts(only, &mut tally).await;
-    println!("\n{tally}");
-    done?;
-    if tally.failed > 0 {
-        return Err(Failure::new("the suite failed; the lines above that begin with FAILED or panicked say where"));
+    if let Err(failure) = &done {
+        println!("FAILED: {failure}");
     }
-    Ok(())
+    // The last line, so that a reader of the output finds it without searching.
+    println!("\n{tally}");
+    if done.is_ok() && tally.failed == 0 { Ok(()) } else { Err(Failure::already_said()) }
 }
 
 async fn parts(only: Only, tally: &mut Tally) -> Outcome {
@@ -64,13 +67,37 @@ async fn parts(only: Only, tally: &mut Tally) -> Outcome {
         unless_interrupted(steps::deny(tally)).await?;
     }
     if matches!(only, Only::Everything | Only::Unit) {
-        unless_interrupted(setup::ensure(tally)).await?;
-        let postgres = unless_interrupted(Postgres::start(tally)).await?;
-        let tested = unless_interrupted(steps::unit(tally, postgres.url())).await;
-        postgres.stop().await;
-        tested?;
+        tests(tally, &[], &mut |_line| {}).await?;
     }
     Ok(())
+}
+
+/// All tests with the servers they need.
+async fn tests(tally: &mut Tally, variables: &[(&str, &str)], heard: &mut (dyn FnMut(&str) + Send)) -> Outcome {
+    unless_interrupted(setup::ensure(tally)).await?;
+    let postgres = unless_interrupted(Postgres::start(tally)).await?;
+    let server = postgres.url().map(|url| (postgres::VARIABLE, url));
+    let variables: Vec<(&str, &str)> = variables.iter().copied().chain(server).collect();
+    let tested = unless_interrupted(steps::unit(tally, &variables, heard)).await;
+    postgres.stop().await;
+    tested
+}
+
+/// Runs the tests at report size and writes what they report into `docs/proofs.md`.
+///
+/// # Errors
+/// A test failed (then nothing is written), or we were interrupted.
+pub async fn prove() -> Outcome {
+    let mut tally = Tally::default();
+    let mut proofs = Proofs::default();
+    let watch = Stopwatch::start();
+    let done = tests(&mut tally, &[("TOLLGATE_PROOF", "report")], &mut |line| proofs.hear(line)).await;
+    println!("\n{tally}");
+    done?;
+    if tally.failed > 0 {
+        return Err(Failure::new("a proof failed; docs/proofs.md is as it was"));
+    }
+    proofs.write(&tally.to_string(), watch.elapsed())
 }
 
 /// Gives up a step on Ctrl-C or SIGTERM; what it started ends with it, and the servers are still stopped in order.

@@ -13,11 +13,11 @@ use crate::children::{self, Group};
 use crate::failure::{Failure, Outcome};
 
 /// The variable that tells the tests where a PostgreSQL is; set from outside, that one is used.
-const VARIABLE: &str = "TOLLGATE_TEST_POSTGRES";
+pub(super) const VARIABLE: &str = "TOLLGATE_TEST_POSTGRES";
 
 /// The server of this run, if there is one.
 #[derive(Debug)]
-pub(super) struct Postgres {
+pub struct Postgres {
     url: Option<String>,
     running: Option<(Group, TempDir)>,
 }
@@ -32,14 +32,22 @@ impl Postgres {
             println!("== PostgreSQL: the one of {VARIABLE}");
             return Ok(Self { url: Some(url), running: None });
         }
-        let (Some(initdb), Some(server)) = (setup::program("initdb"), setup::program("postgres")) else {
-            return Ok(Self { url: None, running: None });
-        };
-        let Some(owner) = Owner::find() else {
+        if Owner::find().is_none() {
             tally.skip("PostgreSQL refuses to run as root and there is no user postgres: its tests are left out");
+        }
+        Self::start_in(&std::env::temp_dir()).await
+    }
+
+    /// Starts a server with its files below this directory; without PostgreSQL on this machine there is no address.
+    ///
+    /// # Errors
+    /// PostgreSQL is installed and does not start.
+    pub async fn start_in(parent: &Path) -> Outcome<Self> {
+        let programs = (setup::program("initdb"), setup::program("postgres"), Owner::find());
+        let (Some(initdb), Some(server), Some(owner)) = programs else {
             return Ok(Self { url: None, running: None });
         };
-        let directory = owner.directory()?;
+        let directory = owner.directory(parent)?;
         let data = directory.path().join("data");
         owner.initialise(&initdb, &data).await?;
         let port = children::free_port()?;
@@ -52,12 +60,12 @@ impl Postgres {
 
     /// Where it answers.
     #[must_use]
-    pub(super) fn url(&self) -> Option<&str> {
+    pub fn url(&self) -> Option<&str> {
         self.url.as_deref()
     }
 
     /// Ends the server and removes its directory.
-    pub(super) async fn stop(self) {
+    pub async fn stop(self) {
         let Some((group, directory)) = self.running else { return };
         // SIGINT is PostgreSQL's "fast" shutdown: clients are sent away, data is written.
         if let Err(failure) = group.stop("INT", Duration::from_secs(20)).await {
@@ -84,9 +92,10 @@ impl Owner {
         Some(Self::Package { user: fields.next()?.parse().ok()?, group: fields.next()?.parse().ok()? })
     }
 
-    fn directory(&self) -> Outcome<TempDir> {
+    fn directory(&self, parent: &Path) -> Outcome<TempDir> {
         let doing = "making PostgreSQL's directory";
-        let directory = tempfile::Builder::new().prefix("tollgate-pg-").tempdir().map_err(Failure::during(doing))?;
+        let directory = tempfile::Builder::new().prefix("tollgate-pg-").tempdir_in(parent);
+        let directory = directory.map_err(Failure::during(doing))?;
         if let Self::Package { user, group } = self {
             std::os::unix::fs::chown(directory.path(), Some(*user), Some(*group)).map_err(Failure::during(doing))?;
         }

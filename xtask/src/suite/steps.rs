@@ -46,19 +46,22 @@ async fn check(tally: &mut Tally, arguments: &[&str], remedy: &str) -> Outcome {
     Ok(())
 }
 
-/// All tests, with the throw-away servers' addresses in the environment.
-pub(super) async fn unit(tally: &mut Tally, postgres: Option<&str>) -> Outcome {
+/// All tests, with these variables in their environment; every line of the runner's output is also given to `heard`.
+pub(super) async fn unit(
+    tally: &mut Tally,
+    variables: &[(&str, &str)],
+    heard: &mut (dyn FnMut(&str) + Send),
+) -> Outcome {
     let arguments = ["test", "--workspace", "--locked", "--no-fail-fast", "--", "--show-output"];
     println!("\n== cargo {}", arguments.join(" "));
     let mut command = cargo(&arguments);
-    if let Some(url) = postgres {
-        command.env("TOLLGATE_TEST_POSTGRES", url);
-    }
+    command.envs(variables.iter().copied());
     let mut tests = Group::start(command)?;
     let output = tests.child().stdout.take().ok_or_else(|| Failure::new("the runner has no output"))?;
     let failed_before = tally.failed;
     let mut lines = BufReader::new(output).lines();
     while let Some(line) = lines.next_line().await.map_err(Failure::during("reading the runner's output"))? {
+        heard(&line);
         if let Some(shown) = tally.read(&line) {
             println!("{shown}");
         }

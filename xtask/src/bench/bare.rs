@@ -1,0 +1,77 @@
+//! The bare loop beside the product's batches: the same rows into the same table with the same indexes, in groups of
+//! the same size, equally durable, and nothing else: no HTTP, no keys, no quota, no answers.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::sqlite::SqliteConnection;
+
+use super::load::per_second;
+use super::request::Ids;
+use super::sql::{self, Column};
+use crate::clock::Stopwatch;
+use crate::failure::{Failure, Outcome};
+
+/// A copy of the product's data file with a connection to it.
+#[derive(Debug)]
+pub(super) struct Bare {
+    connection: SqliteConnection,
+    columns: Vec<Column>,
+    statement: String,
+    ids: Ids,
+}
+
+impl Bare {
+    /// Copies the data file of a stopped server, so that the table has the same size.
+    pub(super) async fn copy_of(data: &Path, to: &Path) -> Outcome<Self> {
+        let from = data_file(data)?;
+        std::fs::copy(&from, to).map_err(Failure::during(format!("copying {}", from.display())))?;
+        let mut connection = sql::open(to).await?;
+        let columns = sql::columns(&mut connection).await?;
+        let statement = sql::insertion(&columns);
+        Ok(Self { connection, columns, statement, ids: Ids::seeded() })
+    }
+
+    /// Inserts groups for this long; gives rows per second.
+    pub(super) async fn round(&mut self, group: usize, duration: Duration) -> Outcome<u64> {
+        let mut stored = 0;
+        let watch = Stopwatch::start();
+        while watch.elapsed() < duration {
+            let rows = self.rows(group);
+            stored += sql::insert(&mut self.connection, &self.statement, rows).await?;
+        }
+        Ok(per_second(stored, watch.elapsed()))
+    }
+
+    fn rows(&mut self, group: usize) -> String {
+        let mut json = String::with_capacity(group * 256);
+        for number in 0..group {
+            json.push(if number == 0 { '[' } else { ',' });
+            for (place, column) in self.columns.iter().enumerate() {
+                json.push(if place == 0 { '[' } else { ',' });
+                if column.name == "request_id" {
+                    json.push('"');
+                    json.push_str(&self.ids.text());
+                    json.push('"');
+                } else {
+                    json.push_str(&column.sample);
+                }
+            }
+            json.push(']');
+        }
+        json.push(']');
+        json
+    }
+}
+
+/// The largest database file in the data directory that is not the sandbox's.
+fn data_file(data: &Path) -> Outcome<PathBuf> {
+    let entries = std::fs::read_dir(data).map_err(Failure::during(data.display()))?;
+    let files = entries.flatten().map(|entry| entry.path());
+    let databases = files.filter(|path| {
+        let sandbox = path.file_stem().is_some_and(|stem| stem == "sandbox");
+        path.extension().is_some_and(|extension| extension == "db") && !sandbox
+    });
+    let size = |path: &PathBuf| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    databases.max_by_key(size).ok_or_else(|| Failure::new(format!("no database file in {}", data.display())))
+}
