@@ -1,0 +1,13 @@
+//! Stripe, as far as Tollgate uses it: a thin client pinned to one API version. See `README.md` beside this file.
+
+pub mod client;
+pub mod error;
+pub mod form;
+pub mod webhook;
+pub mod wire;
+
+pub(crate) mod calls;
+pub(crate) mod translate;
+
+pub use client::{API_BASE, API_VERSION, Answer, Client, Settings, SetupError};
+pub use error::{Error, Refusal};

@@ -1,0 +1,1 @@
+//! The client against the contracts of the services it speaks to.
