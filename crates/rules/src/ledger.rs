@@ -1,1 +1,33 @@
 //! The ledger's decisions: pure, sequential and deterministic.
+//!
+//! A [`Book`] is what one org's ledger knows while a batch is decided: its head (access, plan, period), the counters, the ids that
+//! were accepted before and the holds concerned. [`decide`] takes the commands one after another; each gets its answer, and what
+//! must be written (events, counters, holds) gathers in the book. The engine loads a book under the org's lock, writes what
+//! gathered in the same transaction and answers after the commit.
+//!
+//! What always holds, however commands are ordered or repeated:
+//! - units accepted without force never go beyond included + granted (hard stop);
+//! - the sum of the events' deltas is `used`, the sum of open holds is `held`;
+//! - an accepted id is answered with its first answer; a refused one leaves no trace.
+
+mod answer;
+mod book;
+mod command;
+mod correct;
+mod decide;
+mod event;
+mod hold;
+mod numbers;
+mod record;
+mod standing;
+
+pub use answer::{
+    Answer, Checked, Corrected, Counted, Denial, HoldAnswer, Outcome, Reason, Recorded, Refusal, Reserved, Seeded,
+};
+pub use book::{Book, Head, OpenPeriod};
+pub use command::{Command, Correct, Extend, HoldTtl, InvalidTtl, Item, Record, Release, Reserve, Seed, Settle, Zero};
+pub use decide::decide;
+pub use event::{Event, Hold, HoldState, Verb};
+pub use numbers::{Counter, Limit, Numbers, TOTAL_MAX};
+pub use record::{OCCURRED_AGE_MAX, OCCURRED_AHEAD_MAX};
+pub use standing::{Check, Standing, check};

@@ -1,0 +1,63 @@
+//! What is left now, and the check that is answered from it without any I/O.
+
+use crate::ids::Metric;
+use crate::ledger::decide::{Fit, fit};
+use crate::ledger::{Book, Checked, Counter, Head, Outcome, Reason, Refusal};
+use crate::quantity::Units;
+use crate::subscription::Access;
+use crate::time::Timestamp;
+
+/// What one org has left, as of the last commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// What applies to the whole org.
+    pub head: Head,
+    /// The counters of the open period.
+    pub counters: Vec<Counter>,
+    /// When it must be read again: the earliest end of period, trial, grace, override, grant and hold.
+    pub valid_until: Timestamp,
+}
+
+/// Whether units would pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// Of what.
+    pub metric: Metric,
+    /// How many.
+    pub units: Units,
+}
+
+/// Answers a check from a standing. Changes nothing.
+///
+/// # Errors
+/// [`Refusal::UnknownMetric`], or [`Refusal::TotalTooLarge`] where so many units could not be counted.
+pub fn check(standing: &Standing, check: &Check, clock: Timestamp) -> Result<Outcome<Checked>, Refusal> {
+    let head = &standing.head;
+    let now = head.period.map_or(clock, |open| clock.max(open.period.start));
+    let units = check.units.get();
+    let reason = match (head.access, head.period) {
+        (Access::Allowed, Some(open)) => {
+            let counter = standing.counters.iter().find(|counter| counter.metric == check.metric);
+            let counter = counter.ok_or_else(|| Refusal::UnknownMetric(check.metric.clone()))?;
+            let would_deny = fit(&check.metric, &counter.limit, counter.taken(), units)? == Fit::Beyond;
+            let numbers = counter.numbers(&open);
+            if would_deny && head.strict {
+                let mut denial = head.denial(Reason::QuotaExceeded, &check.metric, units, now);
+                denial.numbers = Some(numbers);
+                return Ok(Outcome::Denied(denial));
+            }
+            let checked = Checked { metric: check.metric.clone(), units, numbers, would_deny, decided_at: now };
+            return Ok(Outcome::Allowed(checked));
+        }
+        (Access::Allowed | Access::NoSubscription, _) => Reason::NoSubscription,
+        (Access::PastDue, _) => Reason::PastDue,
+        (Access::OrgSuspended, _) => Reason::OrgSuspended,
+    };
+    Ok(Outcome::Denied(head.denial(reason, &check.metric, units, now)))
+}
+
+impl From<&Book> for Standing {
+    fn from(book: &Book) -> Standing {
+        book.standing(Timestamp::MAX)
+    }
+}
