@@ -3,6 +3,9 @@
 //! `plans.toml` is its single source of truth. A published plan is frozen as a version; editing it makes another version and
 //! existing subscriptions stay on theirs.
 
+#[cfg(test)]
+mod tests;
+
 mod parse;
 mod tree;
 

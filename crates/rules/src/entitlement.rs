@@ -3,6 +3,9 @@
 //! [`resolve`] works from stored facts alone, so the first event after a boundary opens the right period before any job or
 //! webhook did, also after a server slept through several of them. Stripe's answer confirms it later.
 
+#[cfg(test)]
+mod tests;
+
 mod resolve;
 
 pub use resolve::resolve;
@@ -98,6 +101,13 @@ pub struct SubscriptionState {
     pub past_due_since: Option<Timestamp>,
     /// The plan it changes to by itself.
     pub pending: Option<PendingPlan>,
+}
+
+impl SubscriptionState {
+    /// The trial it is in, while its status at the last fetch was `trialing`: its own dates, else the item's period.
+    pub fn running_trial(&self) -> Option<Period> {
+        (self.status == SubscriptionStatus::Trialing).then(|| self.trial.unwrap_or(self.item_period))
+    }
 }
 
 /// A plan that a subscription changes to by itself.

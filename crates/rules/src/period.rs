@@ -3,6 +3,9 @@
 //! A period is identified by (subscription, start instant). [`PeriodKey`] is only a label: `2026-01`, and `2026-01.2` for a
 //! second period that starts in the same month of the same org.
 
+#[cfg(test)]
+mod tests;
+
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 

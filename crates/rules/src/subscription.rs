@@ -1,5 +1,8 @@
 //! What a subscription's status means: which of several counts, and whether the org may use anything.
 
+#[cfg(test)]
+mod tests;
+
 use crate::billing::{SubscriptionFact, SubscriptionStatus};
 use crate::entitlement::{OrgFacts, OrgStatus, SubscriptionState};
 use crate::time::Timestamp;
@@ -76,8 +79,12 @@ pub fn status_at(
         SubscriptionStatus::Canceled => SubscriptionStatus::Canceled,
         SubscriptionStatus::IncompleteExpired => SubscriptionStatus::IncompleteExpired,
         _ if over(subscription.ended_at) || over(subscription.cancel_at) => SubscriptionStatus::Canceled,
-        SubscriptionStatus::Trialing if over(subscription.trial.map(|trial| trial.end)) => {
-            if has_default_payment_method { SubscriptionStatus::Active } else { SubscriptionStatus::Canceled }
+        SubscriptionStatus::Trialing if over(subscription.running_trial().map(|trial| trial.end)) => {
+            if has_default_payment_method {
+                SubscriptionStatus::Active
+            } else {
+                SubscriptionStatus::Canceled
+            }
         }
         status => status,
     }

@@ -60,13 +60,9 @@ struct Terms {
 }
 
 fn terms(facts: &OrgFacts, subscription: &SubscriptionState, plan: &Arc<Plan>, now: Timestamp) -> Terms {
-    let status = status_at(subscription, facts.has_default_payment_method, now);
-    if status == SubscriptionStatus::Trialing {
-        return Terms {
-            plan: Arc::clone(facts.trial_plan.as_ref().unwrap_or(plan)),
-            trial_of: Some(plan.code.clone()),
-            period: subscription.trial.unwrap_or(subscription.item_period),
-        };
+    if let Some(trial) = subscription.running_trial().filter(|trial| now < trial.end) {
+        let trial_plan = facts.trial_plan.as_ref().unwrap_or(plan);
+        return Terms { plan: Arc::clone(trial_plan), trial_of: Some(plan.code.clone()), period: trial };
     }
     let plan = match &subscription.pending {
         Some(pending) if pending.at <= now => Arc::clone(&pending.plan),
@@ -79,7 +75,7 @@ fn terms(facts: &OrgFacts, subscription: &SubscriptionState, plan: &Arc<Plan>, n
 /// is known, the month steps that Stripe will take as well.
 fn paid_period(subscription: &SubscriptionState, now: Timestamp) -> Period {
     let item = subscription.item_period;
-    if let (SubscriptionStatus::Trialing, Some(trial)) = (subscription.status, subscription.trial) {
+    if let Some(trial) = subscription.running_trial() {
         let paid = Period::new(trial.end, Timestamp::MAX);
         return quota_period(trial.end, now).within(paid);
     }
@@ -160,7 +156,7 @@ fn valid_until(facts: &OrgFacts, period: Option<Period>, now: Timestamp) -> Time
         };
         [
             grace,
-            subscription.trial.map(|trial| trial.end),
+            subscription.running_trial().map(|trial| trial.end),
             subscription.cancel_at,
             subscription.ended_at,
             subscription.pending.as_ref().map(|pending| pending.at),
