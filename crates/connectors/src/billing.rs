@@ -25,7 +25,9 @@ use tollgate_rules::billing::{CustomerFact, InvoiceFact, SubscriptionFact};
 use tollgate_rules::ids::{CustomerId, InvoiceId, OrgId, PaymentMethodId, SubscriptionId};
 use tollgate_rules::time::Timestamp;
 
+pub use crate::stripe::calls::EVENTS;
 use crate::stripe::webhook;
+pub use crate::stripe::webhook::Error as SignatureError;
 use crate::stripe::{self, translate};
 
 /// Who bills.
@@ -36,9 +38,6 @@ pub enum Billing {
     /// Nobody: every call answers [`Error::Off`].
     Off,
 }
-
-/// Why a delivery was not believed.
-pub use crate::stripe::webhook::Error as SignatureError;
 
 impl Billing {
     /// Whether anybody bills.

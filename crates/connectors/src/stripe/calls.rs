@@ -18,8 +18,8 @@ const PAGE: i64 = 100;
 /// The metadata field that marks our customers and subscriptions with their org.
 pub(crate) const ORG_MARK: &str = "tollgate_org";
 
-/// The events our endpoint asks for, as long as nobody names others.
-const EVENTS: &[&str] = &[
+/// The events the inbox understands: what a webhook endpoint of ours asks for as long as nobody names others.
+pub const EVENTS: &[&str] = &[
     "customer.created",
     "customer.updated",
     "customer.deleted",
