@@ -1,1 +1,31 @@
-//! Placeholder replaced in the next commit.
+//! Every use case of Tollgate, each one function in one file: transactions, SQL, migrations, jobs, audit. The only door to state.
+//!
+//! It knows `tollgate_rules` (what is decided) and `tollgate_connectors` (how the outside is spoken to). It must not know
+//! status codes, JSON shapes of the API, cookies, HTML, environment variables or providers' wire types.
+//!
+//! A use case takes an [`Engine`] and the right to act: an [`access::OrgScope`] for one org, an [`access::OperatorScope`] for all.
+//! It writes in one transaction with its audit entry and with the jobs that must follow; no network inside a transaction.
+
+pub mod access;
+pub mod clock;
+pub mod db;
+mod engine;
+pub mod inbox;
+pub mod invoices;
+pub mod keys;
+pub mod ledger;
+pub mod limits;
+pub mod orgs;
+pub mod paging;
+pub mod plans;
+pub mod provision;
+mod secrets;
+mod settings;
+pub mod subscriptions;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod workers;
+
+pub use engine::{Engine, OpenError, statements};
+pub use settings::{KeyEnvironment, Settings, WebhookSecrets};
+pub use workers::Workers;

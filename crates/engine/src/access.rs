@@ -1,0 +1,126 @@
+//! Who is calling, and what they may do: the only maker of [`OrgScope`] and [`OperatorScope`], without which no use case runs.
+//!
+//! Words: a [`Caller`] is whoever presented a credential; a scope is the proof that a permission was checked.
+//! A foreign org and a missing org are refused with the same answer.
+
+mod authenticate;
+mod credentials;
+mod scope;
+
+use tollgate_rules::access::Scope;
+use tollgate_rules::ids::{KeyId, OrgId, OrgKey};
+
+pub use authenticate::{AuthError, authenticate};
+pub(crate) use credentials::Credentials;
+pub use scope::{OperatorScope, OrgScope, Refused};
+
+/// An org as its credential knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrgRef {
+    /// The internal key that rows carry.
+    pub key: OrgKey,
+    /// The public id.
+    pub id: OrgId,
+}
+
+/// Whoever is calling.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    kind: CallerKind,
+    corr_id: String,
+}
+
+/// The kinds of callers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallerKind {
+    /// Runs this server: may do everything.
+    Operator {
+        /// Which operator key (`configured`, `local`, or the key's label).
+        label: String,
+    },
+    /// An org's API key.
+    Key {
+        /// Whose key.
+        org: OrgRef,
+        /// Which key.
+        key_id: KeyId,
+        /// What it may be used for.
+        scopes: Vec<Scope>,
+    },
+    /// A worker of this server.
+    System {
+        /// Which worker.
+        name: &'static str,
+    },
+    /// No credential.
+    Nobody,
+}
+
+impl Caller {
+    pub(crate) fn new(kind: CallerKind) -> Caller {
+        Caller { kind, corr_id: String::new() }
+    }
+
+    /// Someone without a credential.
+    #[must_use]
+    pub fn nobody() -> Caller {
+        Caller::new(CallerKind::Nobody)
+    }
+
+    /// The operator, known by having reached a door only the operator can reach (the admin socket, the command line, loopback in `dev`).
+    #[must_use]
+    pub fn local_operator() -> Caller {
+        Caller::new(CallerKind::Operator { label: "local".to_owned() })
+    }
+
+    /// A worker of this server.
+    #[must_use]
+    pub(crate) fn system(name: &'static str) -> Caller {
+        Caller::new(CallerKind::System { name })
+    }
+
+    /// The same caller, with the trace id that audit, jobs and operations carry.
+    #[must_use]
+    pub fn with_corr_id(mut self, corr_id: impl Into<String>) -> Caller {
+        self.corr_id = corr_id.into();
+        self
+    }
+
+    /// What kind of caller.
+    #[must_use]
+    pub fn kind(&self) -> &CallerKind {
+        &self.kind
+    }
+
+    /// The trace id; empty outside a request.
+    #[must_use]
+    pub fn corr_id(&self) -> &str {
+        &self.corr_id
+    }
+
+    /// The org that an API key belongs to.
+    #[must_use]
+    pub fn own_org(&self) -> Option<&OrgRef> {
+        match &self.kind {
+            CallerKind::Key { org, .. } => Some(org),
+            CallerKind::Operator { .. } | CallerKind::System { .. } | CallerKind::Nobody => None,
+        }
+    }
+
+    /// Whether this is the operator.
+    #[must_use]
+    pub fn is_operator(&self) -> bool {
+        matches!(self.kind, CallerKind::Operator { .. })
+    }
+
+    /// The name written into audit entries: no secrets, no personal data.
+    #[must_use]
+    pub fn actor(&self) -> String {
+        match &self.kind {
+            CallerKind::Operator { label } => format!("operator:{label}"),
+            CallerKind::Key { key_id, .. } => format!("key:{key_id}"),
+            CallerKind::System { name } => format!("system:{name}"),
+            CallerKind::Nobody => "nobody".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Arguments of statements, typed so that a NULL has a type too.
+
+use serde_json::Value;
+use sqlx::Arguments;
+use sqlx::postgres::PgArguments;
+use sqlx::sqlite::SqliteArguments;
+
+use tollgate_rules::time::Timestamp;
+
+use super::{Error, Kind};
+
+/// One argument. Built with `into()`: `&[org_key.into(), name.into()]`.
+///
+/// Lists become a JSON array (read with `json_each($n)`) on SQLite and an array (read with `UNNEST($n)`) on PostgreSQL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Arg {
+    /// A whole number, a time in µs, a boolean as 0 or 1; or NULL.
+    I64(Option<i64>),
+    /// A text or NULL.
+    Text(Option<String>),
+    /// A list of whole numbers.
+    I64s(Vec<Option<i64>>),
+    /// A list of texts.
+    Texts(Vec<Option<String>>),
+}
+
+impl From<i64> for Arg {
+    fn from(value: i64) -> Arg {
+        Arg::I64(Some(value))
+    }
+}
+
+impl From<Option<i64>> for Arg {
+    fn from(value: Option<i64>) -> Arg {
+        Arg::I64(value)
+    }
+}
+
+impl From<u32> for Arg {
+    fn from(value: u32) -> Arg {
+        Arg::I64(Some(i64::from(value)))
+    }
+}
+
+impl From<bool> for Arg {
+    fn from(value: bool) -> Arg {
+        Arg::I64(Some(i64::from(value)))
+    }
+}
+
+impl From<Timestamp> for Arg {
+    fn from(value: Timestamp) -> Arg {
+        Arg::I64(Some(value.as_micros()))
+    }
+}
+
+impl From<Option<Timestamp>> for Arg {
+    fn from(value: Option<Timestamp>) -> Arg {
+        Arg::I64(value.map(|at| at.as_micros()))
+    }
+}
+
+impl From<&str> for Arg {
+    fn from(value: &str) -> Arg {
+        Arg::Text(Some(value.to_owned()))
+    }
+}
+
+impl From<String> for Arg {
+    fn from(value: String) -> Arg {
+        Arg::Text(Some(value))
+    }
+}
+
+impl From<&String> for Arg {
+    fn from(value: &String) -> Arg {
+        Arg::Text(Some(value.clone()))
+    }
+}
+
+impl From<Option<&str>> for Arg {
+    fn from(value: Option<&str>) -> Arg {
+        Arg::Text(value.map(str::to_owned))
+    }
+}
+
+impl From<Option<String>> for Arg {
+    fn from(value: Option<String>) -> Arg {
+        Arg::Text(value)
+    }
+}
+
+impl From<Vec<i64>> for Arg {
+    fn from(values: Vec<i64>) -> Arg {
+        Arg::I64s(values.into_iter().map(Some).collect())
+    }
+}
+
+impl From<Vec<Option<i64>>> for Arg {
+    fn from(values: Vec<Option<i64>>) -> Arg {
+        Arg::I64s(values)
+    }
+}
+
+impl From<Vec<String>> for Arg {
+    fn from(values: Vec<String>) -> Arg {
+        Arg::Texts(values.into_iter().map(Some).collect())
+    }
+}
+
+impl From<Vec<Option<String>>> for Arg {
+    fn from(values: Vec<Option<String>>) -> Arg {
+        Arg::Texts(values)
+    }
+}
+
+/// Many rows as columns, for one multi-row statement.
+///
+/// On SQLite they become *one* argument `$1`, a JSON array of arrays in row order (`json_each($1)`, then `value->>0`, `value->>1` …);
+/// on PostgreSQL one array per column, `UNNEST($1, $2, …)`. All columns must be equally long.
+#[derive(Debug, Clone, Default)]
+pub struct Columns(Vec<Arg>);
+
+impl Columns {
+    /// No columns yet.
+    #[must_use]
+    pub fn new() -> Columns {
+        Columns::default()
+    }
+
+    /// Adds a column of whole numbers.
+    #[must_use]
+    pub fn numbers(mut self, values: Vec<Option<i64>>) -> Columns {
+        self.0.push(Arg::I64s(values));
+        self
+    }
+
+    /// Adds a column of texts.
+    #[must_use]
+    pub fn texts(mut self, values: Vec<Option<String>>) -> Columns {
+        self.0.push(Arg::Texts(values));
+        self
+    }
+
+    /// The arguments for a database: one on SQLite, one per column on PostgreSQL.
+    #[must_use]
+    pub fn into_args(self, kind: Kind) -> Vec<Arg> {
+        match kind {
+            Kind::Postgres => self.0,
+            Kind::Sqlite => vec![Arg::Text(Some(self.json_rows()))],
+        }
+    }
+
+    fn json_rows(&self) -> String {
+        let rows = self.0.first().map_or(0, |column| match column {
+            Arg::I64s(values) => values.len(),
+            Arg::Texts(values) => values.len(),
+            Arg::I64(_) | Arg::Text(_) => 0,
+        });
+        let mut json = String::with_capacity(rows.saturating_mul(self.0.len()).saturating_mul(12));
+        json.push('[');
+        for row in 0..rows {
+            json.push_str(if row == 0 { "[" } else { ",[" });
+            for (position, column) in self.0.iter().enumerate() {
+                if position > 0 {
+                    json.push(',');
+                }
+                push_json(&mut json, column, row);
+            }
+            json.push(']');
+        }
+        json.push(']');
+        json
+    }
+}
+
+fn push_json(json: &mut String, column: &Arg, row: usize) {
+    match column {
+        Arg::I64s(values) => match values.get(row).copied().flatten() {
+            Some(value) => json.push_str(&value.to_string()),
+            None => json.push_str("null"),
+        },
+        Arg::Texts(values) => match values.get(row).and_then(Option::as_deref) {
+            Some(text) => json.push_str(&Value::from(text).to_string()),
+            None => json.push_str("null"),
+        },
+        Arg::I64(_) | Arg::Text(_) => json.push_str("null"),
+    }
+}
+
+pub(super) fn sqlite(args: &[Arg]) -> Result<SqliteArguments, Error> {
+    let mut bound = SqliteArguments::default();
+    for arg in args {
+        match arg {
+            Arg::I64(value) => bound.add(*value),
+            Arg::Text(value) => bound.add(value.as_deref()),
+            Arg::I64s(values) => bound.add(Value::from_iter(values.iter().copied()).to_string()),
+            Arg::Texts(values) => bound.add(Value::from_iter(values.iter().cloned()).to_string()),
+        }
+        .map_err(|cause| Error::Bug(format!("binding an argument: {cause}")))?;
+    }
+    Ok(bound)
+}
+
+pub(super) fn postgres(args: &[Arg]) -> Result<PgArguments, Error> {
+    let mut bound = PgArguments::default();
+    for arg in args {
+        match arg {
+            Arg::I64(value) => bound.add(*value),
+            Arg::Text(value) => bound.add(value.as_deref()),
+            Arg::I64s(values) => bound.add(values),
+            Arg::Texts(values) => bound.add(values),
+        }
+        .map_err(|cause| Error::Bug(format!("binding an argument: {cause}")))?;
+    }
+    Ok(bound)
+}

@@ -1,0 +1,141 @@
+//! The engine itself: what every use case shares, opened once.
+
+use std::sync::Arc;
+
+use tollgate_connectors::billing::Billing;
+use tollgate_connectors::plan_mirror::PlanMirror;
+use tollgate_rules::time::Timestamp;
+
+use crate::access::Credentials;
+use crate::clock::Clocks;
+use crate::db::{self, Db, Statement};
+use crate::limits::Limits;
+use crate::settings::{KeyEnvironment, Settings, WebhookSecrets};
+
+/// The door to every use case; a cheap handle.
+#[derive(Debug, Clone)]
+pub struct Engine(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    db: Db,
+    clock: Clocks,
+    limits: Limits,
+    billing: Billing,
+    plan_mirror: PlanMirror,
+    webhook_secrets: WebhookSecrets,
+    key_environment: KeyEnvironment,
+    public_base_url: String,
+    credentials: Credentials,
+}
+
+/// Why an engine cannot open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The database breaks a start-up rule, or does not answer.
+    #[error(transparent)]
+    Database(#[from] db::OpenError),
+    /// The configured operator key is too weak to be one.
+    #[error("the operator key must be `tgo_` and at least 32 of A-Z a-z 0-9 _ -")]
+    WeakOperatorKey,
+}
+
+impl From<db::Error> for OpenError {
+    fn from(error: db::Error) -> OpenError {
+        OpenError::Database(error.into())
+    }
+}
+
+impl Engine {
+    /// Opens the database (start-up rules, migrations) and everything that lives in memory.
+    ///
+    /// # Errors
+    /// [`OpenError`]; its text says what to do.
+    pub async fn open(settings: Settings) -> Result<Engine, OpenError> {
+        let credentials = Credentials::new(settings.operator_key.as_ref())?;
+        let db = Db::open(&settings.database, settings.migrate, &settings.limits, &settings.clock.wall).await?;
+        Ok(Engine(Arc::new(Inner {
+            db,
+            clock: settings.clock,
+            limits: settings.limits,
+            billing: settings.billing,
+            plan_mirror: settings.plan_mirror,
+            webhook_secrets: settings.webhook_secrets,
+            key_environment: settings.key_environment,
+            public_base_url: settings.public_base_url,
+            credentials,
+        })))
+    }
+
+    /// The database.
+    pub(crate) fn db(&self) -> &Db {
+        &self.0.db
+    }
+
+    /// Time and randomness.
+    #[must_use]
+    pub fn clock(&self) -> &Clocks {
+        &self.0.clock
+    }
+
+    /// Now, as decisions see it.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.business.now()
+    }
+
+    /// A new id with this prefix.
+    pub(crate) fn new_id(&self, prefix: &str) -> String {
+        self.0.clock.entropy.id(prefix, self.0.clock.wall.now())
+    }
+
+    /// Bounds.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// Who bills.
+    pub(crate) fn billing(&self) -> &Billing {
+        &self.0.billing
+    }
+
+    /// Who is told about plans.
+    pub(crate) fn plan_mirror(&self) -> &PlanMirror {
+        &self.0.plan_mirror
+    }
+
+    /// Secrets that webhook signatures may carry.
+    #[must_use]
+    pub fn webhook_secrets(&self) -> &WebhookSecrets {
+        &self.0.webhook_secrets
+    }
+
+    /// Which API keys this server makes and accepts.
+    #[must_use]
+    pub fn key_environment(&self) -> KeyEnvironment {
+        self.0.key_environment
+    }
+
+    /// Where clients reach this server.
+    #[must_use]
+    pub fn public_base_url(&self) -> &str {
+        &self.0.public_base_url
+    }
+
+    /// What is known about credentials without a read.
+    pub(crate) fn credentials(&self) -> &Credentials {
+        &self.0.credentials
+    }
+
+    /// Closes the database. Call after the workers are drained.
+    pub async fn close(&self) {
+        self.0.db.close().await;
+    }
+}
+
+/// Every statement of the engine, for the test that prepares them all on both databases.
+#[must_use]
+pub fn statements() -> Vec<&'static Statement> {
+    [db::STATEMENTS, crate::orgs::sql::ALL, crate::keys::sql::ALL].concat()
+}

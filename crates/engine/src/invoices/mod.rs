@@ -1,0 +1,1 @@
+//! Invoices as billing told them.

@@ -1,0 +1,1 @@
+//! Usage events, counters and holds, written by one group-commit writer.

@@ -1,0 +1,90 @@
+//! Every bound of the engine in one place: queues, batches, retries, pages, waits.
+
+use std::time::Duration;
+
+/// The bounds. [`Limits::default`] is what `tollgate` runs with.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Reading connections to the embedded database.
+    pub sqlite_readers: u32,
+    /// Connections to PostgreSQL for readers and the control plane; the ledger has two more of its own.
+    pub postgres_connections: u32,
+    /// How long a caller waits for a connection before it hears 503.
+    pub database_wait: Duration,
+    /// Control transactions that may wait for their turn; the next hears 503 `overloaded`.
+    pub control_waiting_max: usize,
+    /// Rows one control transaction may touch.
+    pub control_rows_max: i64,
+    /// How often the WAL is moved into the data file.
+    pub checkpoint_every: Duration,
+    /// Size of the WAL beyond which the writer pauses for the rest of a checkpoint.
+    pub wal_bytes_max: u64,
+    /// Clock difference between nodes that leases tolerate.
+    pub clock_skew: Duration,
+    /// Rows of one page of a list.
+    pub page_rows_max: i64,
+    /// API keys kept in memory.
+    pub key_cache_entries_max: usize,
+    /// After this time a cached key is read again, so that a revocation on another node is heard.
+    pub key_cache_ttl: Duration,
+    /// Unknown credentials remembered, so that guessing costs no read.
+    pub unknown_key_cache_entries_max: usize,
+    /// Keys of one org that are not revoked.
+    pub keys_per_org_max: i64,
+    /// Jobs that run at once in this process.
+    pub jobs_running_max: usize,
+    /// Tries of a job before it is a dead letter.
+    pub job_attempts_max: i64,
+    /// First retry pause of a job; doubles with each try, with full jitter.
+    pub job_backoff_first: Duration,
+    /// Longest retry pause of a job.
+    pub job_backoff_max: Duration,
+    /// How long a job may run before another worker may take it.
+    pub job_lease: Duration,
+    /// How often idle workers look for due jobs.
+    pub job_poll: Duration,
+    /// Audit rows sealed in one transaction.
+    pub seal_rows_max: i64,
+    /// How often the sealer looks for new rows.
+    pub seal_every: Duration,
+    /// How long an `Idempotency-Key` and its answer are kept.
+    pub idempotency_retention: Duration,
+    /// How long a run under an `Idempotency-Key` may take before a repeat may run again.
+    pub idempotency_lease: Duration,
+    /// How long readiness is answered from the last durable write.
+    pub ready_cache: Duration,
+    /// Bytes of a flag's value.
+    pub flag_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            sqlite_readers: 4,
+            postgres_connections: 16,
+            database_wait: Duration::from_secs(5),
+            control_waiting_max: 1024,
+            control_rows_max: 500,
+            checkpoint_every: Duration::from_millis(250),
+            wal_bytes_max: 256 * 1024 * 1024,
+            clock_skew: Duration::from_secs(5),
+            page_rows_max: 200,
+            key_cache_entries_max: 100_000,
+            key_cache_ttl: Duration::from_secs(4),
+            unknown_key_cache_entries_max: 10_000,
+            keys_per_org_max: 1_000,
+            jobs_running_max: 16,
+            job_attempts_max: 12,
+            job_backoff_first: Duration::from_millis(250),
+            job_backoff_max: Duration::from_secs(300),
+            job_lease: Duration::from_secs(60),
+            job_poll: Duration::from_millis(200),
+            seal_rows_max: 500,
+            seal_every: Duration::from_millis(500),
+            idempotency_retention: Duration::from_secs(48 * 3600),
+            idempotency_lease: Duration::from_secs(60),
+            ready_cache: Duration::from_secs(1),
+            flag_bytes_max: 4096,
+        }
+    }
+}

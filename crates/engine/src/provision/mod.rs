@@ -1,0 +1,1 @@
+//! Telling the plan mirror which org is on which plan.

@@ -1,0 +1,86 @@
+//! What an engine is opened with, and what it must remember about itself (table `settings`).
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use secrecy::SecretString;
+
+use tollgate_connectors::billing::Billing;
+use tollgate_connectors::plan_mirror::PlanMirror;
+use tollgate_rules::catalog::Catalog;
+
+use crate::clock::Clocks;
+use crate::db::{Migrate, Source};
+use crate::limits::Limits;
+
+/// Everything the binary decides before an engine opens.
+#[derive(Debug)]
+pub struct Settings {
+    /// Where the data is.
+    pub database: Source,
+    /// What to do with an older schema.
+    pub migrate: Migrate,
+    /// Time and randomness.
+    pub clock: Clocks,
+    /// Bounds of queues, batches, retries, pages.
+    pub limits: Limits,
+    /// The plans file, parsed.
+    pub catalog: Catalog,
+    /// Who bills.
+    pub billing: Billing,
+    /// Who is told about plans.
+    pub plan_mirror: PlanMirror,
+    /// Secrets that webhook signatures may carry.
+    pub webhook_secrets: WebhookSecrets,
+    /// Which API keys this server makes and accepts.
+    pub key_environment: KeyEnvironment,
+    /// The configured operator key (`tgo_…`).
+    pub operator_key: Option<SecretString>,
+    /// Signs receipts; left out, one is made and kept in the database.
+    pub receipt_secret: Option<SecretString>,
+    /// Where clients reach this server, for links.
+    pub public_base_url: String,
+}
+
+/// Which environment a server's API keys belong to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyEnvironment {
+    /// `tg_test_…`, the keys of `tollgate dev`.
+    Test,
+    /// `tg_live_…`, the keys of `tollgate serve`.
+    Live,
+}
+
+impl KeyEnvironment {
+    /// What its keys begin with.
+    #[must_use]
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            KeyEnvironment::Test => "tg_test_",
+            KeyEnvironment::Live => "tg_live_",
+        }
+    }
+}
+
+/// The webhook secrets in force; can be replaced while the server runs (rotation, the sandbox's own).
+#[derive(Debug, Clone, Default)]
+pub struct WebhookSecrets(Arc<ArcSwap<Vec<SecretString>>>);
+
+impl WebhookSecrets {
+    /// These secrets; any of them may have signed.
+    #[must_use]
+    pub fn new(secrets: Vec<SecretString>) -> WebhookSecrets {
+        WebhookSecrets(Arc::new(ArcSwap::from_pointee(secrets)))
+    }
+
+    /// Replaces all secrets.
+    pub fn set(&self, secrets: Vec<SecretString>) {
+        self.0.store(Arc::new(secrets));
+    }
+
+    /// The secrets in force now.
+    #[must_use]
+    pub fn current(&self) -> Arc<Vec<SecretString>> {
+        self.0.load_full()
+    }
+}

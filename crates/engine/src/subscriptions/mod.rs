@@ -1,0 +1,1 @@
+//! What billing told us about each org, and the one door (`apply_fact`) through which it enters.

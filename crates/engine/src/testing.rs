@@ -1,0 +1,199 @@
+//! A real engine on a throw-away database, for tests of this crate and of those above it.
+//!
+//! [`TestDb::sqlite`] and [`TestDb::postgres`] make an empty database that is gone with the value;
+//! [`settings`] are sane settings for it. PostgreSQL comes from `TOLLGATE_TEST_POSTGRES` (a URL to a server where databases may
+//! be created); without it the test prints `SKIPPED: …` and passes.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+
+use tollgate_connectors::billing::Billing;
+use tollgate_connectors::plan_mirror::PlanMirror;
+use tollgate_rules::catalog::Catalog;
+use tollgate_rules::time::Timestamp;
+
+use crate::clock::{BusinessClock, Clocks, Entropy};
+use crate::db::{Kind, Migrate, Source};
+use crate::engine::Engine;
+use crate::limits::Limits;
+use crate::settings::{KeyEnvironment, Settings, WebhookSecrets};
+
+/// An operator key for tests; long enough to be accepted.
+pub const OPERATOR_KEY: &str = "tgo_test_operator_key_0123456789abcdef0123456789";
+
+/// The time a test engine's business clock shows first: 2026-01-15T09:00:00Z.
+pub const START: Timestamp = Timestamp::from_seconds(1_768_467_600);
+
+/// A throw-away database.
+#[derive(Debug)]
+pub struct TestDb {
+    source: Source,
+    cleanup: Cleanup,
+}
+
+#[derive(Debug)]
+enum Cleanup {
+    Folder(PathBuf),
+    Database { server: SecretString, name: String },
+}
+
+impl TestDb {
+    /// An empty folder with an embedded database in it.
+    #[must_use]
+    pub fn sqlite() -> TestDb {
+        let folder = std::env::temp_dir().join(unique("tollgate-test-"));
+        std::fs::create_dir_all(&folder).expect("the temporary folder can be written");
+        TestDb { source: Source::Sqlite { path: folder.join("tollgate.db") }, cleanup: Cleanup::Folder(folder) }
+    }
+
+    /// An empty database on the server of `TOLLGATE_TEST_POSTGRES`; none when the variable is not set.
+    pub async fn postgres() -> Option<TestDb> {
+        let server = SecretString::from(std::env::var("TOLLGATE_TEST_POSTGRES").ok()?);
+        let name = unique("tollgate_test_");
+        on_server(&server, format!("CREATE DATABASE {name}")).await.expect("the test server creates databases");
+        let options = PgConnectOptions::from_str(server.expose_secret()).expect("TOLLGATE_TEST_POSTGRES is a URL");
+        let url = options.database(&name).to_url_lossy().to_string();
+        Some(TestDb { source: Source::Postgres { url: url.into() }, cleanup: Cleanup::Database { server, name } })
+    }
+
+    /// A database of this kind; none (with a printed reason) when there is no server for it.
+    pub async fn of(kind: Kind, test: &str) -> Option<TestDb> {
+        match kind {
+            Kind::Sqlite => Some(TestDb::sqlite()),
+            Kind::Postgres => {
+                let db = TestDb::postgres().await;
+                if db.is_none() {
+                    println!("SKIPPED: {test}: PostgreSQL not available");
+                }
+                db
+            }
+        }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        self.source.clone()
+    }
+}
+
+impl Drop for TestDb {
+    fn drop(&mut self) {
+        match &self.cleanup {
+            Cleanup::Folder(folder) => {
+                let _ = std::fs::remove_dir_all(folder);
+            }
+            Cleanup::Database { server, name } => {
+                let (server, statement) = (server.clone(), format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+                // A runtime of its own: the test's may be ending, and a drop cannot wait on it.
+                let dropped = std::thread::spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                    runtime.block_on(on_server(&server, statement)).map_err(std::io::Error::other)
+                });
+                if !matches!(dropped.join(), Ok(Ok(()))) {
+                    println!("the test database {name} was left behind");
+                }
+            }
+        }
+    }
+}
+
+/// Settings for a throw-away database: the default catalog, no billing, a business clock that stands at [`START`].
+#[must_use]
+pub fn settings(db: &TestDb) -> Settings {
+    Settings {
+        database: db.source(),
+        migrate: Migrate::Apply,
+        clock: Clocks { business: BusinessClock::fixed(START), ..Clocks::default() },
+        limits: Limits::default(),
+        catalog: Catalog::parse(Catalog::default_text()).expect("the default catalog is valid"),
+        billing: Billing::Off,
+        plan_mirror: PlanMirror::Off,
+        webhook_secrets: WebhookSecrets::new(vec![SecretString::from("whsec_test")]),
+        key_environment: KeyEnvironment::Test,
+        operator_key: Some(SecretString::from(OPERATOR_KEY)),
+        receipt_secret: Some(SecretString::from("a receipt secret of tests only")),
+        public_base_url: "http://127.0.0.1:8787".to_owned(),
+    }
+}
+
+/// An engine with its throw-away database; derefs to [`Engine`].
+#[derive(Debug)]
+pub struct TestEngine {
+    /// The engine.
+    pub engine: Engine,
+    /// Its database, gone when this is dropped.
+    pub db: TestDb,
+}
+
+impl std::ops::Deref for TestEngine {
+    type Target = Engine;
+
+    fn deref(&self) -> &Engine {
+        &self.engine
+    }
+}
+
+impl TestEngine {
+    /// Opens an engine on an empty database of this kind; none when there is no server for it.
+    pub async fn open(kind: Kind, test: &str) -> Option<TestEngine> {
+        TestEngine::open_with(kind, test, |_| {}).await
+    }
+
+    /// The same, after `change` had its way with the settings.
+    pub async fn open_with(kind: Kind, test: &str, change: impl FnOnce(&mut Settings)) -> Option<TestEngine> {
+        let db = TestDb::of(kind, test).await?;
+        let mut settings = settings(&db);
+        change(&mut settings);
+        let engine = Engine::open(settings).await.expect("an engine opens on an empty database");
+        Some(TestEngine { engine, db })
+    }
+
+    /// Moves the business clock of a fixed engine.
+    pub fn set_now(&self, at: Timestamp) {
+        self.engine.clock().business.set(at);
+    }
+}
+
+/// Runs one asynchronous test body on both databases: `on_both! { async fn a_sentence(engine: TestEngine) { … } }`.
+#[macro_export]
+macro_rules! on_both {
+    ($($(#[$meta:meta])* async fn $name:ident($engine:ident: TestEngine) $body:block)+) => {
+        $(
+            $(#[$meta])*
+            mod $name {
+                use super::*;
+
+                async fn body($engine: TestEngine) $body
+
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn on_sqlite() {
+                    if let Some(engine) = $crate::testing::TestEngine::open($crate::db::Kind::Sqlite, stringify!($name)).await {
+                        Box::pin(body(engine)).await;
+                    }
+                }
+
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn on_postgres() {
+                    if let Some(engine) = $crate::testing::TestEngine::open($crate::db::Kind::Postgres, stringify!($name)).await {
+                        Box::pin(body(engine)).await;
+                    }
+                }
+            }
+        )+
+    };
+}
+
+async fn on_server(server: &SecretString, statement: String) -> Result<(), sqlx::Error> {
+    let mut connection = PgConnectOptions::from_str(server.expose_secret())?.connect().await?;
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await?;
+    connection.close().await
+}
+
+fn unique(prefix: &str) -> String {
+    format!("{prefix}{}", crate::clock::hex(&Entropy::system().bytes::<8>()))
+}
