@@ -6,6 +6,7 @@
 pub mod bench;
 pub mod children;
 pub mod clock;
+pub mod docs;
 pub mod failure;
 pub mod suite;
 pub mod workspace;
@@ -18,6 +19,7 @@ const HELP: &str = "\
 Usage: cargo xtask <command>
 
   test [--only fmt|clippy|unit]   set up what the tests need, then format check, lints and all tests
+  docs [--check]                  write docs/reference from the code; --check fails when a copy is stale
   prove                           all tests at report size; their figures go into docs/proofs.md
   bench [--quick] [--events N] [--write]
                                   measure a release build; --write puts the figures into docs/benchmarks.md
@@ -35,6 +37,8 @@ pub async fn run(arguments: &[String]) -> Outcome {
         ["bench", options @ ..] => bench::run(options).await,
         ["bench-measure", options @ ..] => bench::measure(options).await,
         ["echo-server", ready_file] => bench::serve_echo(Path::new(ready_file)).await,
+        ["docs"] => docs::write(),
+        ["docs", "--check"] => docs::check(),
         ["prove"] => suite::prove().await,
         ["help" | "--help" | "-h"] | [] => {
             println!("{HELP}");

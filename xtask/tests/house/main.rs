@@ -6,6 +6,7 @@ mod clocks;
 mod licences;
 mod line;
 mod modules;
+mod reference;
 mod size;
 mod source;
 mod sql;

@@ -107,77 +107,55 @@ fn refusal(from: &str, to: &str) -> String {
     format!("{}: {}: {}", error.line, error.field, error.message)
 }
 
+/// What is replaced in [`SMALL`], by what, and the beginning of the refusal.
+const MISTAKES: &[(&str, &str, &str)] = &[
+    ("grace_days = 3", "grace = 3", "20: plan.starter.grace: no such key here; known are allowance, code, contact_url"),
+    ("code = \"starter\"", "code = \"trial\"", "17: plan.code: plan trial is there twice; remove one of them"),
+    ("code = \"tokens\"", "code = \"api_call\"", "5: metric.code: metric api_call is declared twice"),
+    ("amount = 4900\n", "amount = -1\n", "25: plan.starter.price.amount: expected a whole number from 0 to 99999999"),
+    (
+        "amount = 4900\n",
+        "amount = 49.00\n",
+        "25: plan.starter.price.amount: expected a whole number: amounts are minor",
+    ),
+    ("amount = 4900\n", "amount = \"4900\"\n", "25: plan.starter.price.amount: expected a whole number"),
+    ("included = 10000", "included = 1e4", "34: plan.starter.allowance.api_call.included: expected a whole number"),
+    (
+        "included = 10000",
+        "included = 9007199254740992",
+        "34: plan.starter.allowance.api_call.included: expected a whole",
+    ),
+    ("included = 10000", "included = \"lots\"", "34: plan.starter.allowance.api_call.included: use a whole number or"),
+    ("[plan.allowance.tokens]", "[plan.allowance.seats]", "36: plan.starter.allowance.seats: no metric seats: declare"),
+    ("interval = \"year\"", "interval = \"week\"", "28: plan.starter.price.interval: use \"month\" or \"year\""),
+    ("interval = \"year\"", "interval = \"month\"", "28: plan.starter.price.interval: plan starter has two prices per"),
+    ("currency = \"usd\"", "currency = \"USD\"", "26: plan.starter.price.currency: a currency is three lower case"),
+    ("deny_status = 402", "deny_status = 404", "19: plan.starter.deny_status: use 429, 402 or 403"),
+    (
+        "\"starter_yearly\"",
+        "\"plan_starter_m\"",
+        "31: plan.starter.price.lookup_key: lookup key plan_starter_m is used",
+    ),
+    (
+        "overage = \"hard_stop\"",
+        "overage = { amount = 1, per = 1 }",
+        "36: plan.starter.allowance.tokens: unlimited units",
+    ),
+    ("per = 1000", "per = 0", "35: plan.starter.allowance.api_call.overage.per: expected a whole number from 1"),
+    ("{ allow_bounded = 50 }", "\"allow\"", "21: plan.starter.on_unavailable: use \"refuse\" or"),
+    ("sso = true", "SSO = true", "40: plan.starter.features.SSO: not a valid feature code"),
+    ("sso = true", "sso = 1.5", "40: plan.starter.features.sso: expected a whole number"),
+    ("trial_days = 14\n", "", "9: plan.trial: plan trial needs `trial_days`"),
+    ("name = \"Starter\"", "", "16: plan.starter: `name` is missing"),
+    ("name = \"Starter\"", "name = \"\"", "18: plan.starter.name: write 1 to 200 bytes of text"),
+    ("https://example.com/talk", "javascript:alert(1)", "22: plan.starter.contact_url: write a link that starts with"),
+    ("[[plan]]\ncode = \"trial\"", "[plan]\ncode = \"trial\"", ": plans.toml: not TOML"),
+    ("trial_days = 14", "trial_days = 14\ntrial_days = 15", "13: plans.toml: not TOML: duplicate key"),
+];
+
 #[test]
 fn every_mistake_is_named_by_line_field_and_fix() {
-    let cases = [
-        (
-            "grace_days = 3",
-            "grace = 3",
-            "20: plan.starter.grace: no such key here; known are allowance, code, contact_url",
-        ),
-        ("code = \"starter\"", "code = \"trial\"", "17: plan.code: plan trial is there twice; remove one of them"),
-        ("code = \"tokens\"", "code = \"api_call\"", "5: metric.code: metric api_call is declared twice"),
-        (
-            "amount = 4900\n",
-            "amount = -1\n",
-            "25: plan.starter.price.amount: expected a whole number from 0 to 99999999",
-        ),
-        (
-            "amount = 4900\n",
-            "amount = 49.00\n",
-            "25: plan.starter.price.amount: expected a whole number: amounts are minor",
-        ),
-        ("amount = 4900\n", "amount = \"4900\"\n", "25: plan.starter.price.amount: expected a whole number"),
-        ("included = 10000", "included = 1e4", "34: plan.starter.allowance.api_call.included: expected a whole number"),
-        (
-            "included = 10000",
-            "included = 9007199254740992",
-            "34: plan.starter.allowance.api_call.included: expected a whole",
-        ),
-        (
-            "included = 10000",
-            "included = \"lots\"",
-            "34: plan.starter.allowance.api_call.included: use a whole number or",
-        ),
-        (
-            "[plan.allowance.tokens]",
-            "[plan.allowance.seats]",
-            "36: plan.starter.allowance.seats: no metric seats: declare",
-        ),
-        ("interval = \"year\"", "interval = \"week\"", "28: plan.starter.price.interval: use \"month\" or \"year\""),
-        (
-            "interval = \"year\"",
-            "interval = \"month\"",
-            "28: plan.starter.price.interval: plan starter has two prices per",
-        ),
-        ("currency = \"usd\"", "currency = \"USD\"", "26: plan.starter.price.currency: a currency is three lower case"),
-        ("deny_status = 402", "deny_status = 404", "19: plan.starter.deny_status: use 429, 402 or 403"),
-        (
-            "\"starter_yearly\"",
-            "\"plan_starter_m\"",
-            "31: plan.starter.price.lookup_key: lookup key plan_starter_m is used",
-        ),
-        (
-            "overage = \"hard_stop\"",
-            "overage = { amount = 1, per = 1 }",
-            "36: plan.starter.allowance.tokens: unlimited units",
-        ),
-        ("per = 1000", "per = 0", "35: plan.starter.allowance.api_call.overage.per: expected a whole number from 1"),
-        ("{ allow_bounded = 50 }", "\"allow\"", "21: plan.starter.on_unavailable: use \"refuse\" or"),
-        ("sso = true", "SSO = true", "40: plan.starter.features.SSO: not a valid feature code"),
-        ("sso = true", "sso = 1.5", "40: plan.starter.features.sso: expected a whole number"),
-        ("trial_days = 14\n", "", "9: plan.trial: plan trial needs `trial_days`"),
-        ("name = \"Starter\"", "", "16: plan.starter: `name` is missing"),
-        ("name = \"Starter\"", "name = \"\"", "18: plan.starter.name: write 1 to 200 bytes of text"),
-        (
-            "https://example.com/talk",
-            "javascript:alert(1)",
-            "22: plan.starter.contact_url: write a link that starts with",
-        ),
-        ("[[plan]]\ncode = \"trial\"", "[plan]\ncode = \"trial\"", ": plans.toml: not TOML"),
-        ("trial_days = 14", "trial_days = 14\ntrial_days = 15", "13: plans.toml: not TOML: duplicate key"),
-    ];
-    for (from, to, expected) in cases {
+    for (from, to, expected) in MISTAKES {
         let refusal = refusal(from, to);
         assert!(refusal.contains(expected), "{to}\n  expected {expected}\n  was      {refusal}");
     }

@@ -1,0 +1,23 @@
+//! `config.md`: every setting, printed by the binary itself (`tollgate config reference`).
+//!
+//! The binary compares the committed copy in its own tests: only there it is certain to be freshly built.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::Document;
+use crate::failure::{Failure, Outcome};
+use crate::workspace;
+
+pub(super) fn document() -> Outcome<Document> {
+    let output = Command::new(workspace::cargo())
+        .args(["run", "--quiet", "--locked", "--package", "tollgate", "--", "config", "reference"])
+        .current_dir(workspace::root())
+        .output()
+        .map_err(Failure::during("running tollgate config reference"))?;
+    if !output.status.success() {
+        return Err(Failure::new(format!("tollgate config reference: {}", String::from_utf8_lossy(&output.stderr))));
+    }
+    let text = String::from_utf8(output.stdout).map_err(Failure::during("reading the config reference"))?;
+    Ok(Document { path: PathBuf::from("docs/reference/config.md"), text })
+}
