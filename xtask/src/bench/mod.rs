@@ -13,6 +13,8 @@ mod request;
 mod scenario;
 mod sql;
 mod subject;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
