@@ -26,6 +26,11 @@ impl Bare {
     pub(super) async fn copy_of(data: &Path, to: &Path) -> Outcome<Self> {
         let from = data_file(data)?;
         std::fs::copy(&from, to).map_err(Failure::during(format!("copying {}", from.display())))?;
+        let wal = |path: &Path| PathBuf::from(format!("{}-wal", path.display()));
+        if wal(&from).is_file() {
+            std::fs::copy(wal(&from), wal(to))
+                .map_err(Failure::during(format!("copying the WAL of {}", from.display())))?;
+        }
         let mut connection = sql::open(to).await?;
         let columns = sql::columns(&mut connection).await?;
         let statement = sql::insertion(&columns);

@@ -84,7 +84,7 @@ async fn one(shape: Shape, mut request: Request, watch: Stopwatch) -> Outcome<Hi
     loop {
         let sent = watch.elapsed();
         if sent >= end {
-            return Ok(latency);
+            return connection.every_item_accepted().map(|()| latency);
         }
         let status = connection.call(request.next()).await?;
         let answered = watch.elapsed();
@@ -149,6 +149,15 @@ impl Connection {
         }
         self.body = head_length..total;
         Ok(status)
+    }
+
+    /// A batch answers 200 whatever became of its events: those of the last answer must all have been counted.
+    fn every_item_accepted(&self) -> Outcome {
+        let body = self.last_body();
+        match ["\"denied\"", "\"invalid\""].iter().find(|word| body.contains(**word)) {
+            Some(word) => Err(Failure::new(format!("an event of the last batch is {word}: {body:.500}"))),
+            None => Ok(()),
+        }
     }
 
     /// The last answer's body as text.

@@ -62,3 +62,20 @@ fn is_ours(file: &PathBuf) -> bool {
     let vendored = file.components().any(|part| part.as_os_str() == "vendor");
     file != Path::new("Cargo.lock") && !vendored
 }
+
+#[test]
+fn continuous_integration_runs_the_command_of_the_readme_and_nothing_else() {
+    let read = |path: &str| workspace::read(Path::new(path)).expect("the file is there");
+    let script = read(".ci/run");
+    let commands: Vec<&str> =
+        script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    assert_eq!(commands, ["set -euo pipefail", "cd \"$(dirname \"$0\")/..\"", "exec cargo xtask test"]);
+    assert!(read("README.md").contains("$ cargo xtask test\n"));
+    for workflow in [".github/workflows/unit.yml", ".github/workflows/lint.yml"] {
+        let text = read(workflow);
+        let runs: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("- run: ")).collect();
+        let known =
+            |run: &&str| run.starts_with("cargo xtask test --only ") || run.starts_with("rustup component add ");
+        assert!(!runs.is_empty() && runs.iter().all(known), "{workflow} runs parts of the suite: {runs:?}");
+    }
+}
