@@ -1,3 +1,60 @@
-//! HTTP and pages in front of the engine.
+//! HTTP and pages in front of the engine. No decisions are made here, no SQL is spoken, no provider is known.
+//!
+//! A request meets three things: the table of routes ([`routes`]), the one layer around every handler ([`call`]), and a handler in
+//! `api/<noun>.rs` (JSON) or `console/<page>.rs` (HTML): extract, build the engine's input, call one engine function, render.
+//! Every route declares its permission in the table; the OpenAPI document and the API browser are printed from the same table.
 
+mod answer;
+mod api;
+mod api_error;
+mod body;
+mod call;
+mod caller;
+mod console;
+mod decision;
+mod decode;
 pub mod errors;
+mod openapi;
+mod request_id;
+mod routes;
+pub mod schema;
+mod serve;
+mod state;
+mod strict;
+
+use axum::Router;
+use axum::extract::{Request, State as Extract};
+
+use crate::routes::{Access, Route, Spec};
+use crate::state::App;
+
+pub use serve::{serve, serve_unix};
+pub use state::{Advance, AdvanceError, Advanced, Advancing, Demo, Happened, Mode, State, TimeMachine};
+pub use strict::Fault;
+
+/// The router of every route.
+pub fn router(state: State) -> Router {
+    let dev = state.mode == Mode::Dev;
+    let routes: Vec<Route> = all_routes().into_iter().filter(|route| dev || !route.in_dev_only).collect();
+    let app = App::new(state, openapi::document(&routes));
+    let mut router = Router::new();
+    for route in routes {
+        for path in std::iter::once(&route.path).chain(&route.aliases) {
+            router = router.route(path, route.handler.clone());
+        }
+    }
+    let public = Spec::new(Access::Public);
+    let no_route = move |Extract(app): Extract<App>, request: Request| call::run(app, public, request, call::no_route);
+    let no_method =
+        move |Extract(app): Extract<App>, request: Request| call::run(app, public, request, call::no_method);
+    router.fallback(no_route).method_not_allowed_fallback(no_method).with_state(app)
+}
+
+/// The OpenAPI 3.1 document of every route, those of `tollgate dev` included.
+pub fn openapi_document() -> serde_json::Value {
+    openapi::document(&all_routes())
+}
+
+fn all_routes() -> Vec<Route> {
+    [api::routes(), console::docs::routes()].into_iter().flatten().collect()
+}

@@ -1,0 +1,169 @@
+//! From an HTTP request to the engine's [`Caller`], and from the engine's refusals to ours.
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use tollgate_engine::access::{self, AuthError, Caller, CallerKind, OperatorScope, OrgScope, Refused};
+use tollgate_rules::access::{Permission, line, scopes_grant};
+use tollgate_rules::ids::OrgId;
+
+use crate::api_error::ApiError;
+use crate::errors;
+use crate::request_id::RequestId;
+use crate::routes::Access;
+use crate::state::{App, Mode};
+
+/// How the connection came in; set by the server on each request where it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peer {
+    /// Over loopback.
+    Loopback,
+    /// Over the admin socket, whose file only the operator can open.
+    AdminSocket,
+}
+
+/// Who calls. Refuses at once whoever could not have the route's right for any org.
+///
+/// # Errors
+/// 401, 403, 503, or 404 for local pages asked for from elsewhere.
+pub(crate) async fn identify(app: &App, access: Access, parts: &Parts, id: &RequestId) -> Result<Caller, ApiError> {
+    let peer = parts.extensions.get::<Peer>().copied();
+    let permission = match access {
+        Access::Public | Access::Signature => return Ok(corr(Caller::nobody(), parts, id)),
+        Access::Local if is_local(app, parts, peer) => return Ok(corr(Caller::local_operator(), parts, id)),
+        Access::Local => return Err(ApiError::new(&errors::NOT_FOUND, "There is no such route.")),
+        Access::Org(permission) | Access::Operator(permission) | Access::OperatorOrLocal(permission) => permission,
+    };
+    if peer == Some(Peer::AdminSocket) {
+        return Ok(corr(Caller::local_operator(), parts, id));
+    }
+    let open = matches!(access, Access::OperatorOrLocal(_)) && is_local(app, parts, peer);
+    if open && !parts.headers.contains_key(AUTHORIZATION) {
+        return Ok(corr(Caller::local_operator(), parts, id));
+    }
+    let caller = match bearer(&parts.headers) {
+        Some(secret) => access::authenticate(app.engine(), secret).await.map_err(refused_credential)?,
+        None => return Err(ApiError::new(&errors::UNAUTHORIZED, "Send `Authorization: Bearer <key>`.")),
+    };
+    if !could(&caller, access, permission) {
+        return Err(forbidden(permission));
+    }
+    Ok(corr(caller, parts, id))
+}
+
+/// The right for one org.
+///
+/// # Errors
+/// See [`refusal`].
+pub(crate) async fn require(
+    app: &App,
+    caller: &Caller,
+    permission: Permission,
+    org: Option<&OrgId>,
+) -> Result<OrgScope, ApiError> {
+    caller.require(app.engine(), permission, org).await.map_err(refusal)
+}
+
+/// The operator's right.
+///
+/// # Errors
+/// See [`refusal`].
+pub(crate) fn require_operator(caller: &Caller, permission: Permission) -> Result<OperatorScope, ApiError> {
+    caller.require_operator(permission).map_err(refusal)
+}
+
+/// The engine's refusal in our words.
+pub(crate) fn refusal(refused: Refused) -> ApiError {
+    match refused {
+        Refused::Unauthenticated => ApiError::new(&errors::UNAUTHORIZED, "A credential is needed here."),
+        Refused::Forbidden(permission) => forbidden(permission),
+        Refused::NotFound => ApiError::not_found(),
+        Refused::OrgNeeded => ApiError::field("/orgId", "the operator must name the org"),
+        Refused::Unavailable(reason) => {
+            tracing::warn!(reason, "a permission could not be checked");
+            ApiError::unavailable()
+        }
+    }
+}
+
+/// A page of `dev` opened on this machine: over loopback, and by a name of this machine, so that a foreign page whose host
+/// name was pointed here cannot read it.
+fn is_local(app: &App, parts: &Parts, peer: Option<Peer>) -> bool {
+    app.state().mode == Mode::Dev && peer == Some(Peer::Loopback) && names_this_machine(&parts.headers)
+}
+
+fn names_this_machine(headers: &HeaderMap) -> bool {
+    let host = headers.get(http::header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let name = match host.strip_prefix('[') {
+        Some(bracketed) => bracketed.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    matches!(name, "localhost" | "127.0.0.1" | "::1")
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, secret) = text.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
+}
+
+/// Whether the caller could have the right for some org; whose org it is about is only known once the body is read.
+fn could(caller: &Caller, access: Access, permission: Permission) -> bool {
+    match caller.kind() {
+        CallerKind::Operator { .. } | CallerKind::System { .. } => true,
+        CallerKind::Key { scopes, .. } => matches!(access, Access::Org(_)) && scopes_grant(scopes, permission),
+        CallerKind::Nobody => false,
+    }
+}
+
+fn forbidden(permission: Permission) -> ApiError {
+    let scopes: Vec<&str> = line(permission).scopes.iter().map(|scope| scope.as_str()).collect();
+    let message = match scopes.as_slice() {
+        [] => "Only the operator may do that.".to_owned(),
+        some => format!("This needs a key with the scope {}.", some.join(" or ")),
+    };
+    ApiError::new(&errors::FORBIDDEN, message)
+        .with_details(&serde_json::json!({ "permission": permission.as_str(), "scopes": scopes }))
+}
+
+fn refused_credential(error: AuthError) -> ApiError {
+    match error {
+        AuthError::Invalid => ApiError::new(&errors::UNAUTHORIZED, "This credential is not valid."),
+        AuthError::Unavailable(cause) => {
+            tracing::warn!(%cause, "a credential could not be looked up");
+            ApiError::unavailable()
+        }
+    }
+}
+
+fn corr(caller: Caller, parts: &Parts, id: &RequestId) -> Caller {
+    caller.with_corr_id(id.correlation(&parts.headers))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{bearer, names_this_machine};
+
+    fn with(name: &'static str, value: &str) -> http::HeaderMap {
+        let mut headers = http::HeaderMap::new();
+        headers.insert(name, value.parse().unwrap());
+        headers
+    }
+
+    #[test]
+    fn only_names_of_this_machine_open_its_pages() {
+        for good in ["localhost:8787", "127.0.0.1", "[::1]:8787"] {
+            assert!(names_this_machine(&with("host", good)), "{good}");
+        }
+        for bad in ["evil.example", "127.0.0.1.evil.example:80", "localhost.evil.example", ""] {
+            assert!(!names_this_machine(&with("host", bad)), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_credential_is_what_follows_bearer() {
+        assert_eq!(bearer(&with("authorization", "bearer tg_test_1")), Some("tg_test_1"));
+        assert_eq!(bearer(&with("authorization", "Basic YTpi")), None);
+        assert_eq!(bearer(&with("authorization", "tg_test_1")), None);
+    }
+}

@@ -1,0 +1,223 @@
+//! How a decision is told: the denial's body, field by field as the contract shows it, and the headers that go with every
+//! answer about a quota.
+
+use std::time::Duration;
+
+use http::header::{HeaderName, HeaderValue};
+use serde::Serialize;
+use tollgate_rules::catalog::{Catalog, Included, OveragePolicy, Plan};
+use tollgate_rules::ids::Metric;
+use tollgate_rules::ledger::{Denial, Numbers, Reason};
+use tollgate_rules::period::Interval;
+use tollgate_rules::time::Timestamp;
+
+use crate::api_error::ApiError;
+use crate::errors::{self, ErrorDoc};
+
+/// The signed receipt of a decision.
+pub(crate) const RECEIPT: HeaderName = HeaderName::from_static("tollgate-receipt");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// What the caller can do about a denial.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(tag = "action", rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub(crate) enum Way {
+    /// Take this plan.
+    Upgrade {
+        /// Its code.
+        plan_code: String,
+        /// Its price per month in minor units.
+        amount: i64,
+        /// The price's currency.
+        currency: String,
+        /// Where to read how.
+        url: String,
+    },
+    /// Wait for the next period.
+    Wait {
+        /// When it begins.
+        at: String,
+    },
+    /// Start a subscription.
+    Subscribe {
+        /// Where to read how.
+        url: String,
+    },
+    /// Pay what is open.
+    Pay {
+        /// Where to read how.
+        url: String,
+    },
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DeniedData<'a> {
+    allow: bool,
+    remaining: i64,
+    metric: &'a str,
+    period_key: Option<String>,
+    reset_at: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DeniedDetails {
+    included: Option<i64>,
+    granted: i64,
+    used: i64,
+    held: i64,
+    requested: i64,
+    options: Vec<Way>,
+}
+
+/// The denial as an error, with what the org's owner can do about it.
+pub(crate) fn denied(denial: &Denial, catalog: &Catalog, base_url: &str) -> ApiError {
+    let ways = ways(denial, catalog, base_url);
+    told(denial, ways)
+}
+
+/// The denial with these ways out.
+pub(crate) fn told(denial: &Denial, options: Vec<Way>) -> ApiError {
+    let numbers = denial.numbers.as_ref();
+    let data = DeniedData {
+        allow: false,
+        remaining: numbers.and_then(|numbers| numbers.remaining).unwrap_or(0),
+        metric: denial.metric.as_str(),
+        period_key: numbers.map(|numbers| numbers.period_key.to_string()),
+        reset_at: numbers.map(|numbers| numbers.reset_at.to_string()),
+    };
+    let details = DeniedDetails {
+        included: numbers.and_then(|numbers| numbers.included),
+        granted: numbers.map_or(0, |numbers| numbers.granted),
+        used: numbers.map_or(0, |numbers| numbers.used),
+        held: numbers.map_or(0, |numbers| numbers.held),
+        requested: denial.requested,
+        options,
+    };
+    let (doc, status) = kind(denial);
+    let mut error = ApiError::new(doc, message(denial))
+        .with_status(status)
+        .with_data(&data)
+        .with_details(&details)
+        .with_header(SHOULD_RETRY, HeaderValue::from_static("false"));
+    if let Some(numbers) = numbers {
+        if waiting_helps(denial, numbers) {
+            error = error.retry_after(seconds_until(numbers.reset_at, denial.decided_at));
+        }
+        for (name, value) in rate_limit(&denial.metric, numbers, denial.decided_at) {
+            error = error.with_header(name, value);
+        }
+    }
+    error
+}
+
+/// `RateLimit-Policy` and `RateLimit`; none where there is no limit.
+pub(crate) fn rate_limit(metric: &Metric, numbers: &Numbers, now: Timestamp) -> Vec<(HeaderName, HeaderValue)> {
+    let (Some(included), Some(remaining)) = (numbers.included, numbers.remaining) else { return Vec::new() };
+    let quota = included.saturating_add(numbers.granted);
+    let window = numbers.period.end.since(numbers.period.start).as_secs();
+    let reset = seconds_until(numbers.reset_at, now);
+    [
+        (RATE_LIMIT_POLICY, format!("\"{metric}\";q={quota};w={window}")),
+        (RATE_LIMIT, format!("\"{metric}\";r={remaining};t={reset}")),
+    ]
+    .into_iter()
+    .filter_map(|(name, text)| HeaderValue::try_from(text).ok().map(|value| (name, value)))
+    .collect()
+}
+
+/// The receipt's header.
+pub(crate) fn receipt(text: &str) -> Option<(HeaderName, HeaderValue)> {
+    HeaderValue::try_from(text).ok().map(|value| (RECEIPT, value))
+}
+
+/// Whole seconds from `now` until `at`, rounded up.
+pub(crate) fn seconds_until(at: Timestamp, now: Timestamp) -> u64 {
+    let left: Duration = at.since(now);
+    left.as_secs() + u64::from(left.subsec_nanos() > 0)
+}
+
+/// Where the documentation of a route stands.
+pub(crate) fn guide(base_url: &str, method: &str, path: &str) -> String {
+    format!("{base_url}/docs#{method}-{}", path.trim_start_matches('/').replace('/', "-"))
+}
+
+fn kind(denial: &Denial) -> (&'static ErrorDoc, u16) {
+    match denial.reason {
+        Reason::QuotaExceeded => (&errors::QUOTA_EXCEEDED, denial.deny_status.code()),
+        Reason::NoSubscription => (&errors::NO_SUBSCRIPTION, errors::NO_SUBSCRIPTION.status),
+        Reason::PastDue => (&errors::PAST_DUE, errors::PAST_DUE.status),
+        Reason::OrgSuspended => (&errors::ORG_SUSPENDED, errors::ORG_SUSPENDED.status),
+    }
+}
+
+fn message(denial: &Denial) -> String {
+    let org = &denial.org_name;
+    let metric = &denial.metric;
+    match (denial.reason, &denial.numbers) {
+        (Reason::QuotaExceeded, Some(numbers)) => {
+            let total = numbers.included.unwrap_or(0).saturating_add(numbers.granted);
+            let used = numbers.used;
+            let held = if numbers.held > 0 { format!(" and holds {}", numbers.held) } else { String::new() };
+            format!("{org} used {used} of {total} {metric}{held}. Resets {}.", numbers.reset_at)
+        }
+        (Reason::QuotaExceeded, None) => format!("{org} has no {metric} left."),
+        (Reason::NoSubscription, _) => format!("{org} has no active subscription."),
+        (Reason::PastDue, _) => format!("{org} has not paid its last invoice, and the days of grace are over."),
+        (Reason::OrgSuspended, _) => format!("{org} is suspended."),
+    }
+}
+
+/// Waiting helps when the next period will have room for what was asked.
+fn waiting_helps(denial: &Denial, numbers: &Numbers) -> bool {
+    denial.reason == Reason::QuotaExceeded && numbers.included.is_none_or(|included| included >= denial.requested)
+}
+
+fn ways(denial: &Denial, catalog: &Catalog, base_url: &str) -> Vec<Way> {
+    match (denial.reason, &denial.numbers) {
+        (Reason::QuotaExceeded, Some(numbers)) => {
+            let upgrade = next_plan(denial, numbers, catalog).and_then(|plan| upgrade_to(plan, base_url));
+            let wait = waiting_helps(denial, numbers).then(|| Way::Wait { at: numbers.reset_at.to_string() });
+            upgrade.into_iter().chain(wait).collect()
+        }
+        (Reason::QuotaExceeded, None) | (Reason::OrgSuspended, _) => Vec::new(),
+        (Reason::NoSubscription, _) => {
+            vec![Way::Subscribe { url: guide(base_url, "post", "/api/stripe/subscription.create") }]
+        }
+        (Reason::PastDue, _) => vec![Way::Pay { url: guide(base_url, "post", "/api/payments/default-method.set") }],
+    }
+}
+
+/// The next plan up that anyone may take and that has room for what was asked.
+fn next_plan<'a>(denial: &Denial, numbers: &Numbers, catalog: &'a Catalog) -> Option<&'a Plan> {
+    let rank = denial.plan_code.as_ref().and_then(|code| catalog.plan(code.as_str())).map_or(0, |plan| plan.rank);
+    let needed = numbers.used.saturating_add(numbers.held).saturating_add(denial.requested);
+    let roomy = |plan: &&Plan| {
+        let allowance = plan.allowance(&denial.metric);
+        let metered = matches!(allowance.policy, OveragePolicy::Metered { .. });
+        match allowance.included {
+            Included::Unlimited => true,
+            Included::Units(units) => metered || units.saturating_add(numbers.granted) >= needed,
+        }
+    };
+    let mut above: Vec<&Plan> = catalog.plans.iter().filter(|plan| plan.self_service && plan.rank > rank).collect();
+    above.sort_by_key(|plan| plan.rank);
+    above.into_iter().find(roomy)
+}
+
+fn upgrade_to(plan: &Plan, base_url: &str) -> Option<Way> {
+    let price = plan.price(Interval::Month).or_else(|| plan.price(Interval::Year))?;
+    Some(Way::Upgrade {
+        plan_code: plan.code.to_string(),
+        amount: price.amount.minor,
+        currency: price.amount.currency.to_string(),
+        url: guide(base_url, "post", "/api/plans/upgrade.now"),
+    })
+}
+
+#[cfg(test)]
+#[path = "decision_tests.rs"]
+mod tests;
