@@ -2,10 +2,12 @@
 //!
 //! One file per document; a test compares every document with its committed copy.
 
+mod api;
 mod config;
 mod db;
 mod errors;
 mod library;
+mod permissions;
 
 use std::path::PathBuf;
 
@@ -26,14 +28,17 @@ pub struct Document {
 /// # Errors
 /// A source is missing something a document must say; the message says what.
 pub fn documents() -> Outcome<Vec<Document>> {
+    let openapi = tollgate_web::openapi_document();
     let document = |name: &str, body: String| Document {
         path: PathBuf::from("docs/reference").join(name),
         text: format!("<!-- Written by `cargo xtask docs`; change the code instead. -->\n\n{}\n", body.trim_end()),
     };
     Ok(vec![
+        document("api.md", api::render(&openapi)),
         document("db.md", db::render()?),
         document("library.md", library::render()?),
         document("errors.md", errors::render()),
+        document("permissions.md", permissions::render(&openapi)),
     ])
 }
 
