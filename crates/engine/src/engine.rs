@@ -9,6 +9,7 @@ use tollgate_rules::time::Timestamp;
 use crate::access::Credentials;
 use crate::clock::Clocks;
 use crate::db::{self, Db, Statement};
+use crate::inbox;
 use crate::limits::Limits;
 use crate::settings::{KeyEnvironment, Settings, WebhookSecrets};
 
@@ -27,6 +28,9 @@ struct Inner {
     key_environment: KeyEnvironment,
     public_base_url: String,
     credentials: Credentials,
+    inbox: inbox::Shared,
+    #[cfg(any(test, feature = "testing"))]
+    faults: crate::fault::Faults,
 }
 
 /// Why an engine cannot open.
@@ -64,6 +68,9 @@ impl Engine {
             key_environment: settings.key_environment,
             public_base_url: settings.public_base_url,
             credentials,
+            inbox: inbox::Shared::default(),
+            #[cfg(any(test, feature = "testing"))]
+            faults: crate::fault::Faults::default(),
         })))
     }
 
@@ -128,6 +135,18 @@ impl Engine {
         &self.0.credentials
     }
 
+    /// What the inbox keeps in memory.
+    pub(crate) fn inbox(&self) -> &inbox::Shared {
+        &self.0.inbox
+    }
+
+    /// The failures a test planned.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn faults(&self) -> &crate::fault::Faults {
+        &self.0.faults
+    }
+
     /// Closes the database. Call after the workers are drained.
     pub async fn close(&self) {
         self.0.db.close().await;
@@ -137,5 +156,5 @@ impl Engine {
 /// Every statement of the engine, for the test that prepares them all on both databases.
 #[must_use]
 pub fn statements() -> Vec<&'static Statement> {
-    [db::STATEMENTS, crate::orgs::sql::ALL, crate::keys::sql::ALL].concat()
+    [db::STATEMENTS, crate::orgs::sql::ALL, crate::keys::sql::ALL, inbox::sql::ALL, crate::invoices::sql::ALL].concat()
 }

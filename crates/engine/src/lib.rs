@@ -10,6 +10,10 @@ pub mod access;
 pub mod clock;
 pub mod db;
 mod engine;
+#[cfg(not(any(test, feature = "testing")))]
+pub(crate) mod fault;
+#[cfg(any(test, feature = "testing"))]
+pub mod fault;
 pub mod inbox;
 pub mod invoices;
 pub mod keys;

@@ -55,6 +55,18 @@ pub struct Limits {
     pub ready_cache: Duration,
     /// Bytes of a flag's value.
     pub flag_bytes_max: usize,
+    /// How long one may hold a customer while fetching and writing its objects; longer than one call to billing may take.
+    pub customer_lease: Duration,
+    /// How long one waits for a customer that somebody else holds.
+    pub customer_lease_wait: Duration,
+    /// Tries of an inbox event before it is a dead letter.
+    pub inbox_attempts_max: i64,
+    /// How often idle workers look into the inbox.
+    pub inbox_poll: Duration,
+    /// How long events of the inbox are kept.
+    pub inbox_retention: Duration,
+    /// How often reconciliation looks for what webhooks did not tell (business time).
+    pub reconcile_every: Duration,
 }
 
 impl Default for Limits {
@@ -85,6 +97,12 @@ impl Default for Limits {
             idempotency_lease: Duration::from_secs(60),
             ready_cache: Duration::from_secs(1),
             flag_bytes_max: 4096,
+            customer_lease: Duration::from_secs(60),
+            customer_lease_wait: Duration::from_secs(15),
+            inbox_attempts_max: 12,
+            inbox_poll: Duration::from_millis(200),
+            inbox_retention: Duration::from_secs(90 * 24 * 3600),
+            reconcile_every: Duration::from_secs(300),
         }
     }
 }

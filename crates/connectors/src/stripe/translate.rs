@@ -255,9 +255,10 @@ pub(crate) fn webhook_endpoint(endpoint: wire::WebhookEndpoint) -> WebhookEndpoi
 pub(crate) fn event(event: &wire::Event) -> Result<EventHint, NoWord> {
     let object = &event.data.object;
     let kind = object_kind(object.object.as_deref());
+    let former = event.data.previous_attributes.as_ref().and_then(|former| former.customer.as_ref());
     let customer = match kind {
         ObjectKind::Customer => object.id.as_deref(),
-        _ => object.customer.as_ref().map(wire::Expandable::id),
+        _ => object.customer.as_ref().or(former).map(wire::Expandable::id),
     };
     Ok(EventHint {
         event_id: event.id.clone(),

@@ -3,9 +3,13 @@
 //! Everything but ids and what an object means is optional; enums are open (`Other`), because Stripe adds values
 //! without a new version. Periods live on the items: a subscription has no period of its own since `basil`.
 
+mod event;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+
+pub use event::{Event, EventData, EventObject, PreviousAttributes};
 
 /// A field that holds an id, or the object itself when it was expanded.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -457,42 +461,4 @@ impl std::fmt::Debug for WebhookEndpoint {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "WebhookEndpoint({})", self.id)
     }
-}
-
-/// An event: a hint that an object changed.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Event {
-    /// `evt_…`
-    pub id: String,
-    /// For example `invoice.paid`.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// Unix seconds; many events share one.
-    pub created: i64,
-    /// The connected account it is of, if any.
-    pub account: Option<String>,
-    /// The version its object is written in.
-    pub api_version: Option<String>,
-    /// Whether real money is meant.
-    pub livemode: Option<bool>,
-    /// Holds the object.
-    pub data: EventData,
-}
-
-/// The object an event is about.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct EventData {
-    /// The object as it was then.
-    pub object: EventObject,
-}
-
-/// As much of the object as says which one it is and whose.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct EventObject {
-    /// Its id; a few objects have none.
-    pub id: Option<String>,
-    /// `subscription`, `invoice`, `customer`, …
-    pub object: Option<String>,
-    /// Whose it is.
-    pub customer: Option<Expandable<Reference>>,
 }

@@ -27,7 +27,8 @@ macro_rules! migration {
 }
 
 /// Every migration in order. Append only.
-pub(crate) const ALL: &[Migration] = &[migration!(1, "0001_base")];
+pub(crate) const ALL: &[Migration] =
+    &[migration!(1, "0001_base"), migration!(4, "0004_inbox"), migration!(5, "0005_invoices")];
 
 const ENSURE_TABLE: Statement = Statement::new(
     "db.ensure_migrations_table",

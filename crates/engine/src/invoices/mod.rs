@@ -1,1 +1,10 @@
-//! Invoices as billing told them.
+//! Invoices as billing told them. Table `invoice_refs`.
+//!
+//! Billing is the authority; what is kept here is what a list needs, overwritten whole by each fetch. The page of an
+//! invoice (`url`) expires at billing and is renewed by the next fetch.
+//!
+
+mod list;
+pub(crate) mod sql;
+
+pub use list::{Error, Invoice, list};

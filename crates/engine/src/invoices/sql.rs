@@ -1,0 +1,118 @@
+//! Statements about invoices.
+
+use tollgate_rules::billing::{InvoiceFact, InvoiceLine, InvoiceStatus};
+use tollgate_rules::ids::{CustomerId, InvoiceId, OrgKey, SubscriptionId};
+use tollgate_rules::money::{Currency, Money};
+use tollgate_rules::period::Period;
+use tollgate_rules::time::Timestamp;
+
+use crate::access::OrgScope;
+use crate::db::{Arg, Connection, Error, Row, Statement, Tx};
+
+/// Every statement here.
+pub(crate) const ALL: &[&Statement] = &[&STORED, &PUT, &NEWEST];
+
+const STORED: Statement = Statement::new(
+    "invoices.stored",
+    "SELECT invoice_id, customer_id, subscription_id, number, status, currency, total, amount_due, amount_paid, url,
+       reason, period_start, period_end, created_at, lines
+     FROM invoice_refs
+     WHERE org_key = $1 AND invoice_id = $2",
+);
+
+/// An invoice as it was last fetched.
+pub(crate) async fn stored(
+    connection: &mut Connection,
+    org_key: OrgKey,
+    invoice_id: &InvoiceId,
+) -> Result<Option<InvoiceFact>, Error> {
+    let row = connection.optional(&STORED, &[org_key.0.into(), invoice_id.as_str().into()]).await?;
+    row.as_ref().map(invoice).transpose()
+}
+
+const PUT: Statement = Statement::new(
+    "invoices.put",
+    "INSERT INTO invoice_refs (org_key, invoice_id, customer_id, subscription_id, number, status, currency, total,
+       amount_due, amount_paid, url, reason, period_start, period_end, created_at, lines, updated_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+     ON CONFLICT (org_key, invoice_id) DO UPDATE
+     SET customer_id = excluded.customer_id, subscription_id = excluded.subscription_id, number = excluded.number,
+       status = excluded.status, currency = excluded.currency, total = excluded.total,
+       amount_due = excluded.amount_due, amount_paid = excluded.amount_paid, url = excluded.url,
+       reason = excluded.reason, period_start = excluded.period_start, period_end = excluded.period_end,
+       created_at = excluded.created_at, lines = excluded.lines, updated_at = excluded.updated_at",
+);
+
+/// Overwrites an invoice.
+pub(crate) async fn put(tx: &mut Tx, org_key: OrgKey, fact: &InvoiceFact, now: Timestamp) -> Result<(), Error> {
+    let lines = serde_json::to_string(&fact.lines).map_err(|error| Error::Bug(format!("invoice lines: {error}")))?;
+    let args: [Arg; 17] = [
+        org_key.0.into(),
+        fact.invoice_id.as_str().into(),
+        fact.customer_id.as_str().into(),
+        fact.subscription_id.as_ref().map(SubscriptionId::as_str).into(),
+        fact.number.as_deref().into(),
+        fact.status.as_str().into(),
+        fact.total.currency.as_str().into(),
+        fact.total.minor.into(),
+        fact.amount_due.into(),
+        fact.amount_paid.into(),
+        fact.url.as_deref().into(),
+        fact.reason.as_deref().into(),
+        fact.period.start.into(),
+        fact.period.end.into(),
+        fact.created.into(),
+        lines.into(),
+        now.into(),
+    ];
+    tx.execute(&PUT, &args).await.map(drop)
+}
+
+const NEWEST: Statement = Statement::new(
+    "invoices.newest",
+    "SELECT invoice_id, customer_id, subscription_id, number, status, currency, total, amount_due, amount_paid, url,
+       reason, period_start, period_end, created_at, lines
+     FROM invoice_refs
+     WHERE org_key = $1
+       AND (CAST($2 AS BIGINT) IS NULL OR created_at < $2 OR (created_at = $2 AND invoice_id < $3))
+     ORDER BY created_at DESC, invoice_id DESC
+     LIMIT $4",
+);
+
+/// An org's invoices, newest first, after a position.
+pub(crate) async fn newest(
+    connection: &mut Connection,
+    scope: &OrgScope,
+    before: Option<(Timestamp, &str)>,
+    limit: i64,
+) -> Result<Vec<InvoiceFact>, Error> {
+    let (created, invoice_id) = before.unzip();
+    let args = [scope.org_key().0.into(), created.into(), invoice_id.into(), limit.into()];
+    connection.all(&NEWEST, &args).await?.iter().map(invoice).collect()
+}
+
+fn invoice(row: &Row) -> Result<InvoiceFact, Error> {
+    let currency = read("currency", Currency::parse(&row.text("currency")?))?;
+    let status = row.text("status")?;
+    let subscription = row.opt_text("subscription_id")?;
+    let lines: Vec<InvoiceLine> = read("lines", serde_json::from_str(&row.text("lines")?))?;
+    Ok(InvoiceFact {
+        invoice_id: read("invoice_id", InvoiceId::parse(&row.text("invoice_id")?))?,
+        customer_id: read("customer_id", CustomerId::parse(&row.text("customer_id")?))?,
+        subscription_id: read("subscription_id", subscription.map(|id| SubscriptionId::parse(&id)).transpose())?,
+        number: row.opt_text("number")?,
+        status: InvoiceStatus::parse(&status).ok_or_else(|| Error::Bug(format!("invoice_refs.status is {status}")))?,
+        total: Money::new(row.i64("total")?, currency),
+        amount_due: row.i64("amount_due")?,
+        amount_paid: row.i64("amount_paid")?,
+        url: row.opt_text("url")?,
+        created: row.time("created_at")?,
+        period: Period::new(row.time("period_start")?, row.time("period_end")?),
+        reason: row.opt_text("reason")?,
+        lines,
+    })
+}
+
+fn read<T, E: std::fmt::Display>(column: &str, parsed: Result<T, E>) -> Result<T, Error> {
+    parsed.map_err(|error| Error::Bug(format!("invoice_refs.{column}: {error}")))
+}
