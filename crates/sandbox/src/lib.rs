@@ -15,21 +15,42 @@
 //! | `contract.rs` | checks requests and answers against the official description |
 //! | `store.rs` | the file and all its SQL |
 
+// Stripe's objects have more members than the json macro's default depth allows.
+#![recursion_limit = "512"]
+
+mod api_error;
+mod calendar;
 mod clock;
+mod deliver;
+mod desk;
 mod faults;
+mod form;
+mod pages;
+mod render;
+mod server;
+mod shape;
+mod stigg;
 mod store;
+mod stripe;
+mod timeline;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tokio::sync::{Mutex, Notify, Semaphore, watch};
+use tokio::task::JoinHandle;
 
 pub use clock::Clock;
 pub use faults::{Failure, Faults};
 pub use store::StoreError;
 
-use store::{Fate, Store};
+use desk::{Desk, Premises, alphanumeric};
+use server::InFlight;
+use store::{Fate, Store, Tx};
 
 /// How to start a sandbox.
 #[derive(Clone, Debug)]
@@ -99,15 +120,41 @@ pub struct Happened {
 #[derive(Clone, Debug)]
 pub struct Sandbox {
     inner: Arc<Inner>,
+    tasks: Arc<std::sync::Mutex<Vec<JoinHandle<()>>>>,
 }
 
+/// What the parts of a running sandbox share.
 #[derive(Debug)]
-struct Inner {
+pub(crate) struct Inner {
     address: SocketAddr,
     clock: Clock,
     store: Store,
     faults: Faults,
+    premises: Arc<Premises>,
+    in_flight: InFlight,
+    requests: AtomicU64,
+    /// Somebody changed something: look at what is due and what is to be delivered.
+    wake: Notify,
+    /// Held while the clock's agenda is being carried out.
+    turn: Mutex<()>,
+    /// Places for webhooks under way.
+    places: Arc<Semaphore>,
+    stopped: watch::Sender<bool>,
 }
+
+impl Inner {
+    /// A new id for one request.
+    fn request_id(&self) -> String {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let hash = Sha256::digest(format!("{:?} {number} {}", self.premises.seed, self.clock.now_micros()));
+        format!("req_{}", alphanumeric(&hash, 14))
+    }
+}
+
+/// How many webhooks are under way at once.
+const PLACES: usize = 16;
+/// How long stopping waits for calls that are being answered.
+const STOP_GRACE: Duration = Duration::from_secs(1);
 
 impl Sandbox {
     /// Binds, restores what the file remembers and serves in the background.
@@ -115,23 +162,42 @@ impl Sandbox {
     /// # Errors
     /// The address is taken, or the file cannot be opened.
     pub async fn start(config: Config) -> Result<Sandbox, StartError> {
+        let listen = |source| StartError::Listen { address: config.listen, source };
         let store = Store::open(&config.database).await?;
+        let fresh_seed = clock::random_seed().map_err(|error| StartError::System(error.to_string()))?;
+        let start_at = config.start_at_micros;
+        let (offset, seed) = store.run(move |tx| (Fate::Commit, restore(tx, start_at, fresh_seed))).await??;
         let clock = Clock::default();
-        let start = config.start_at_micros;
-        let fresh_offset = start.map_or(0, clock::offset_starting_at);
-        let offset = store
-            .run(move |tx| {
-                let stored = tx.setting("offset_micros").ok().flatten().and_then(|text| text.parse().ok());
-                let offset: i64 = stored.unwrap_or(fresh_offset);
-                (Fate::Commit, tx.set("offset_micros", &offset.to_string()).map(|()| offset))
-            })
-            .await??;
         clock.restore(offset);
-        let listener = tokio::net::TcpListener::bind(config.listen)
-            .await
-            .map_err(|source| StartError::Listen { address: config.listen, source })?;
-        let address = listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
-        Ok(Self { inner: Arc::new(Inner { address, clock, store, faults: config.faults }) })
+        let listener = tokio::net::TcpListener::bind(config.listen).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build();
+        let client = client.map_err(|error| StartError::System(error.to_string()))?;
+        let (stopped, mut stop) = watch::channel(false);
+        let inner = Arc::new(Inner {
+            address,
+            clock,
+            store,
+            faults: config.faults,
+            premises: Arc::new(Premises { seed, base_url: format!("http://{address}") }),
+            in_flight: InFlight::default(),
+            requests: AtomicU64::new(0),
+            wake: Notify::new(),
+            turn: Mutex::new(()),
+            places: Arc::new(Semaphore::new(PLACES)),
+            stopped,
+        });
+        let app = axum::Router::new().fallback(server::handle).with_state(Arc::clone(&inner));
+        let served = tokio::spawn(async move {
+            let until_stopped = async move {
+                let _ = stop.changed().await;
+            };
+            if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(until_stopped).await {
+                tracing::error!(%error, "the sandbox stopped serving");
+            }
+        });
+        let timeline = tokio::spawn(timeline::run(Arc::clone(&inner), client));
+        Ok(Self { inner, tasks: Arc::new(std::sync::Mutex::new(vec![served, timeline])) })
     }
 
     /// Where it listens.
@@ -143,7 +209,7 @@ impl Sandbox {
     /// `http://address`, with Stripe at `/v1/…` and the Stigg stand-in at `/stigg/api/v1/…`.
     #[must_use]
     pub fn base_url(&self) -> String {
-        format!("http://{}", self.inner.address)
+        self.inner.premises.base_url.clone()
     }
 
     /// The clock of everything in it.
@@ -166,16 +232,12 @@ impl Sandbox {
 
     /// When the next thing happens at Stripe on the main clock, a repeated webhook included.
     pub async fn next_due_micros(&self) -> Option<i64> {
-        let next = self
-            .inner
-            .store
-            .run(|tx| {
-                let event = tx.next_appointment(None).ok().flatten().map(|appointment| appointment.due_micros);
-                let webhook = tx.next_redelivery().ok().flatten();
-                (Fate::RollBack, event.into_iter().chain(webhook).min())
-            })
-            .await;
-        next.ok().flatten()
+        let next = self.inner.store.run(|tx| {
+            let event = tx.next_appointment(None).ok().flatten().map(|appointment| appointment.due_micros);
+            let webhook = tx.next_redelivery().ok().flatten();
+            (Fate::RollBack, event.into_iter().chain(webhook).min())
+        });
+        next.await.ok().flatten()
     }
 
     /// Sets the clock to `micros` and carries out everything due by then, in time order.
@@ -187,36 +249,66 @@ impl Sandbox {
         if micros < now {
             return Err(Error::Backwards { asked: micros, now });
         }
+        let happened = timeline::carry_out_until(&self.inner, micros).await?;
         let offset = self.inner.clock.offset_for(micros);
         self.inner.store.run(move |tx| (Fate::Commit, tx.set("offset_micros", &offset.to_string()))).await??;
         self.inner.clock.advance(offset);
-        Ok(Vec::new())
+        self.inner.wake.notify_one();
+        Ok(happened)
     }
 
     /// Waits until every event's first delivery has been answered, well or badly; false when that takes longer.
     pub async fn deliveries_settled(&self, timeout: Duration) -> bool {
         let settled = async {
-            while self
-                .inner
-                .store
-                .run(|tx| (Fate::RollBack, tx.unattempted()))
-                .await
-                .is_ok_and(|n| n.is_ok_and(|n| n > 0))
-            {
+            while self.unattempted().await > 0 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
         tokio::time::timeout(timeout, settled).await.is_ok()
     }
 
+    async fn unattempted(&self) -> i64 {
+        let count = self.inner.store.run(|tx| (Fate::RollBack, tx.unattempted()));
+        count.await.and_then(|count| count).unwrap_or(0)
+    }
+
     /// Makes sure that all events go to `url`, and returns the endpoint's `whsec_…` secret; the same for the same address.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// The address is no HTTP address, or the file cannot be written.
     pub async fn ensure_webhook_endpoint(&self, url: &str) -> Result<String, Error> {
-        Err(Error::Refused(format!("webhooks to {url} come with the next commit")))
+        let (url, premises, now) = (url.to_owned(), Arc::clone(&self.inner.premises), self.inner.clock.now_micros());
+        let secret = self.inner.store.run(move |tx| {
+            let secret = stripe::webhook_endpoints::ensure(&mut Desk::new(tx, &premises, now), &url);
+            (if secret.is_ok() { Fate::Commit } else { Fate::RollBack }, secret)
+        });
+        secret.await?.map_err(|error| Error::Refused(error.message().to_owned()))
     }
 
-    /// Stops serving and delivering.
-    pub async fn stop(self) {}
+    /// Stops serving and delivering. Calls under way are answered; webhooks under way are repeated by the next start.
+    pub async fn stop(self) {
+        self.inner.stopped.send_replace(true);
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        for mut task in tasks {
+            if tokio::time::timeout(STOP_GRACE, &mut task).await.is_err() {
+                task.abort();
+            }
+        }
+    }
+}
+
+/// The clock's offset and the seed of all ids: what the file remembers, else what a new one begins with.
+fn restore(tx: &mut Tx, start_at: Option<i64>, fresh_seed: [u8; 32]) -> Result<(i64, [u8; 32]), StoreError> {
+    let offset = match tx.setting("offset_micros")?.and_then(|text| text.parse().ok()) {
+        Some(offset) => offset,
+        None => {
+            let offset = start_at.map_or(0, clock::offset_starting_at);
+            tx.set("offset_micros", &offset.to_string())?;
+            offset
+        }
+    };
+    let stored = tx.setting("seed")?;
+    let seed = stored.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(fresh_seed);
+    tx.set("seed", &serde_json::json!(seed).to_string())?;
+    Ok((offset, seed))
 }

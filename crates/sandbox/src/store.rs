@@ -180,6 +180,22 @@ impl Tx {
         Ok(())
     }
 
+    /// Marks a point to come back to within the transaction.
+    pub(crate) fn savepoint(&mut self) -> Result<()> {
+        self.execute("SAVEPOINT step")
+    }
+
+    /// Keeps what happened since the savepoint.
+    pub(crate) fn release(&mut self) -> Result<()> {
+        self.execute("RELEASE step")
+    }
+
+    /// Undoes what happened since the savepoint.
+    pub(crate) fn back_to_savepoint(&mut self) -> Result<()> {
+        self.execute("ROLLBACK TO step")?;
+        self.execute("RELEASE step")
+    }
+
     fn run(&mut self, query: Query<'_>) -> Result<u64> {
         Ok(self.runtime.block_on(query.execute(&mut self.connection))?.rows_affected())
     }
@@ -388,6 +404,23 @@ impl Tx {
             .bind(event),
         )?;
         row.map_or(Ok((0, 0)), |row| Ok((row.try_get("open")?, row.try_get("n")?)))
+    }
+
+    /// The events that some endpoint has not confirmed.
+    pub(crate) fn undelivered_events(&mut self) -> Result<Vec<String>> {
+        self.rows(sqlx::query(
+            "SELECT DISTINCT event FROM deliveries WHERE state <> 'done' ORDER BY event LIMIT 100000",
+        ))?
+        .into_iter()
+        .map(|row| Ok(row.try_get("event")?))
+        .collect()
+    }
+
+    /// Removes a test clock, its agenda and everything that lives on it, its events aside.
+    pub(crate) fn delete_clock(&mut self, clock: &str) -> Result<()> {
+        self.run(sqlx::query("DELETE FROM agenda WHERE clock = $1").bind(clock))?;
+        self.run(sqlx::query("DELETE FROM objects WHERE clock = $1 AND kind <> 'event'").bind(clock))?;
+        Ok(())
     }
 
     /// Drops what was planned for an endpoint that is no more.
