@@ -11,6 +11,7 @@ use crate::clock::Clocks;
 use crate::db::{self, Db, Statement};
 use crate::inbox;
 use crate::limits::Limits;
+use crate::plans;
 use crate::settings::{KeyEnvironment, Settings, WebhookSecrets};
 
 /// The door to every use case; a cheap handle.
@@ -29,6 +30,7 @@ struct Inner {
     public_base_url: String,
     credentials: Credentials,
     inbox: inbox::Shared,
+    shelf: plans::Shelf,
     #[cfg(any(test, feature = "testing"))]
     faults: crate::fault::Faults,
 }
@@ -58,7 +60,7 @@ impl Engine {
     pub async fn open(settings: Settings) -> Result<Engine, OpenError> {
         let credentials = Credentials::new(settings.operator_key.as_ref())?;
         let db = Db::open(&settings.database, settings.migrate, &settings.limits, &settings.clock.wall).await?;
-        Ok(Engine(Arc::new(Inner {
+        let engine = Engine(Arc::new(Inner {
             db,
             clock: settings.clock,
             limits: settings.limits,
@@ -69,9 +71,12 @@ impl Engine {
             public_base_url: settings.public_base_url,
             credentials,
             inbox: inbox::Shared::default(),
+            shelf: plans::Shelf::new(settings.catalog),
             #[cfg(any(test, feature = "testing"))]
             faults: crate::fault::Faults::default(),
-        })))
+        }));
+        plans::load_or_publish(&engine).await?;
+        Ok(engine)
     }
 
     /// The database.
@@ -135,6 +140,11 @@ impl Engine {
         &self.0.credentials
     }
 
+    /// Plans in memory.
+    pub(crate) fn shelf(&self) -> &plans::Shelf {
+        &self.0.shelf
+    }
+
     /// What the inbox keeps in memory.
     pub(crate) fn inbox(&self) -> &inbox::Shared {
         &self.0.inbox
@@ -156,5 +166,14 @@ impl Engine {
 /// Every statement of the engine, for the test that prepares them all on both databases.
 #[must_use]
 pub fn statements() -> Vec<&'static Statement> {
-    [db::STATEMENTS, crate::orgs::sql::ALL, crate::keys::sql::ALL, inbox::sql::ALL, crate::invoices::sql::ALL].concat()
+    [
+        db::STATEMENTS,
+        crate::orgs::sql::ALL,
+        crate::keys::sql::ALL,
+        inbox::sql::ALL,
+        crate::invoices::sql::ALL,
+        plans::sql::ALL,
+        crate::subscriptions::sql::ALL,
+    ]
+    .concat()
 }

@@ -27,8 +27,12 @@ macro_rules! migration {
 }
 
 /// Every migration in order. Append only.
-pub(crate) const ALL: &[Migration] =
-    &[migration!(1, "0001_base"), migration!(4, "0004_inbox"), migration!(5, "0005_invoices")];
+pub(crate) const ALL: &[Migration] = &[
+    migration!(1, "0001_base"),
+    migration!(3, "0003_subscriptions"),
+    migration!(4, "0004_inbox"),
+    migration!(5, "0005_invoices"),
+];
 
 const ENSURE_TABLE: Statement = Statement::new(
     "db.ensure_migrations_table",

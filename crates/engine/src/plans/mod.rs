@@ -1,1 +1,45 @@
-//! The catalog as it is in force: published versions of plans, their prices at Stripe.
+//! Plans: the catalog as it is in force, its published versions, their prices at Stripe.
+//! Tables `plans`, `plan_versions`, `plan_prices`, `metrics`.
+//!
+//! Invariants: a published version never changes; publishing the same content again makes no version; an org stays on the version
+//! it was sold until it is moved; a price at Stripe belongs to one version and is found by its id, never by its lookup key.
+
+mod diff;
+mod ensure_at_stripe;
+mod load;
+mod publish;
+mod shelf;
+pub(crate) mod sql;
+
+pub use diff::{Diff, FieldChange, PlanChange, PlanDiff, PriceDiff, diff};
+pub(crate) use ensure_at_stripe::price_for;
+pub use ensure_at_stripe::{EnsuredAtStripe, ensure_at_stripe};
+pub use load::reload;
+pub(crate) use load::{load_or_publish, version};
+pub use publish::{Published, publish};
+pub(crate) use shelf::Shelf;
+
+use std::sync::Arc;
+
+use tollgate_connectors::billing;
+use tollgate_rules::catalog::Catalog;
+
+use crate::db;
+use crate::engine::Engine;
+
+/// Why something about plans did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database cannot answer, or a bug.
+    #[error(transparent)]
+    Database(#[from] db::Error),
+    /// Stripe cannot answer, or refuses.
+    #[error(transparent)]
+    Billing(#[from] billing::Error),
+}
+
+/// The catalog in force: the published plans that are sold, each with its version, and the metrics.
+#[must_use]
+pub fn catalog(engine: &Engine) -> Arc<Catalog> {
+    engine.shelf().catalog()
+}

@@ -1,1 +1,115 @@
 //! What billing told us about each org, and the one door (`apply_fact`) through which it enters.
+//! Tables `customers`, `subscriptions`, `entitlements`.
+//!
+//! Words: a *fact* is an object as it was at one fetch; the *mirror* is our row of it; the subscription that *counts* is chosen among
+//! an org's by `rules::subscription`; a *snapshot* is what decided an org's rights from some moment on.
+//!
+//! Invariants: the mirror is overwritten by facts and by nothing else, under the customer's lease; a change writes one audit entry,
+//! no change writes nothing; a subscription keeps the plan version it was sold while its price stays; one trial per org ever.
+
+mod facts;
+mod mirror;
+mod snapshot;
+pub(crate) mod sql;
+
+pub(crate) use facts::facts;
+pub(crate) use snapshot::remember;
+
+use secrecy::SecretString;
+
+use tollgate_connectors::billing;
+use tollgate_rules::ids::OperationId;
+
+use crate::{db, plans};
+
+/// Why a change of an org's subscription did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No price of the catalog has this lookup key.
+    #[error("no plan is sold under this lookup key")]
+    UnknownPrice,
+    /// No plan that can be bought has this code, or it is not sold for this interval.
+    #[error("no such plan can be chosen")]
+    UnknownPlan,
+    /// The plan is not self-service: it is agreed with a person.
+    #[error("this plan is not self-service")]
+    NotSelfService,
+    /// Seats are a whole number from 1 to 1,000,000.
+    #[error("quantity is a whole number from 1 to 1000000")]
+    BadQuantity,
+    /// The e-mail address is none.
+    #[error("not an e-mail address")]
+    BadEmail,
+    /// Billing knows no such payment method, or it is another customer's.
+    #[error("no such payment method")]
+    UnknownPaymentMethod,
+    /// The org has no customer at billing yet.
+    #[error("the org has no customer yet")]
+    NoCustomer,
+    /// The org has no subscription that could be changed.
+    #[error("the org has no subscription")]
+    NoSubscription,
+    /// The org has a subscription to another price.
+    #[error("the org has another subscription")]
+    AlreadySubscribed,
+    /// The org is on this plan already.
+    #[error("the org is on this plan already")]
+    AlreadyOnPlan,
+    /// A change between paid plans needs a quote.
+    #[error("a change between paid plans needs a quote")]
+    NeedsQuote,
+    /// There is no such quote.
+    #[error("no such quote")]
+    UnknownQuote,
+    /// Another change of this org is under way.
+    #[error("another change is under way: {0}")]
+    Busy(OperationId),
+    /// The payment or the payment method was refused; nothing changed.
+    #[error("the payment was refused")]
+    PaymentFailed {
+        /// What may be shown to the customer.
+        message: String,
+        /// The bank's reason (`insufficient_funds`), when there is one.
+        reason: Option<String>,
+    },
+    /// The customer must confirm the payment; until then nothing changes.
+    #[error("the payment must be confirmed")]
+    PaymentActionRequired {
+        /// For the browser.
+        client_secret: SecretString,
+    },
+    /// Billing does not answer; the change is stored and completes by itself.
+    #[error("billing does not answer; operation {operation_id:?} completes by itself")]
+    BillingUnavailable {
+        /// The stored change; nothing when nothing was stored.
+        operation_id: Option<OperationId>,
+    },
+    /// Billing refused what we asked: a mistake of ours or of the configuration.
+    #[error("billing refused: {0}")]
+    Billing(String),
+    /// The database cannot answer.
+    #[error(transparent)]
+    Database(#[from] db::Error),
+}
+
+impl From<billing::Error> for Error {
+    fn from(error: billing::Error) -> Error {
+        match error {
+            billing::Error::Declined { message, reason, client_secret, .. } => match client_secret {
+                Some(client_secret) => Error::PaymentActionRequired { client_secret },
+                None => Error::PaymentFailed { message, reason },
+            },
+            billing::Error::Unavailable(_) => Error::BillingUnavailable { operation_id: None },
+            other => Error::Billing(other.to_string()),
+        }
+    }
+}
+
+impl From<plans::Error> for Error {
+    fn from(error: plans::Error) -> Error {
+        match error {
+            plans::Error::Database(error) => error.into(),
+            plans::Error::Billing(error) => error.into(),
+        }
+    }
+}

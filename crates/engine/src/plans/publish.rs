@@ -1,0 +1,94 @@
+//! Puts a plans file in force: a new or edited plan becomes a version, an unchanged one does not.
+
+use sha2::{Digest, Sha256};
+
+use tollgate_rules::catalog::{Catalog, Plan};
+use tollgate_rules::ids::PlanCode;
+
+use super::{Error, load, sql};
+use crate::access::OperatorScope;
+use crate::clock::hex;
+use crate::db::{self, Lane, Tx};
+use crate::engine::Engine;
+
+/// What publishing changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Published {
+    /// Plans that got a version, each with it.
+    pub versions: Vec<(PlanCode, u32)>,
+    /// Plans that are no longer sold; orgs on them stay.
+    pub archived: Vec<PlanCode>,
+}
+
+impl Published {
+    /// Whether nothing changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.versions.is_empty() && self.archived.is_empty()
+    }
+}
+
+/// Publishes a plans file. The same file again changes nothing; existing subscriptions stay on their versions.
+///
+/// # Errors
+/// [`Error::Database`] when the database cannot answer.
+pub async fn publish(engine: &Engine, _scope: &OperatorScope, catalog: Catalog) -> Result<Published, Error> {
+    let inner = engine.clone();
+    let published = engine
+        .db()
+        .detached(async move {
+            let mut tx = inner.db().begin(Lane::Control).await?;
+            let published = publish_rows(&inner, &mut tx, &catalog).await?;
+            tx.commit().await?;
+            Ok::<_, db::Error>(published)
+        })
+        .await?;
+    load::reload(engine).await?;
+    Ok(published)
+}
+
+pub(super) async fn publish_rows(engine: &Engine, tx: &mut Tx, catalog: &Catalog) -> Result<Published, db::Error> {
+    let now = engine.now();
+    sql::lock(tx).await?;
+    let known = sql::heads(tx).await?;
+    let mut published = Published::default();
+    for (position, plan) in (0_u32..).zip(&catalog.plans) {
+        let content = freeze(plan)?;
+        let hash = content_hash(&content);
+        let head = known.iter().find(|head| head.code == plan.code.as_str());
+        let version = match head {
+            Some(head) if head.content_hash == hash => head.version,
+            Some(head) => head.version + 1,
+            None => 1,
+        };
+        if head.is_none_or(|head| head.version != version) {
+            sql::add_version(tx, &sql::NewVersion { code: &plan.code, version, hash: &hash, content: &content, now })
+                .await?;
+            published.versions.push((plan.code.clone(), version));
+        }
+        if head.is_none_or(|head| head.version != version || head.position != position || head.archived) {
+            sql::put_head(tx, &plan.code, version, position, now).await?;
+        }
+    }
+    for head in known.iter().filter(|head| !head.archived && catalog.plan(&head.code).is_none()) {
+        sql::archive(tx, &head.code, now).await?;
+        published.archived.push(parsed(&head.code)?);
+    }
+    sql::replace_metrics(tx, &catalog.metrics).await?;
+    Ok(published)
+}
+
+/// A plan's content as it is frozen: everything except its version and its place in the catalog.
+pub(super) fn freeze(plan: &Plan) -> Result<String, db::Error> {
+    let plan = Plan { version: 0, rank: 0, ..plan.clone() };
+    serde_json::to_string(&plan).map_err(|error| db::Error::Bug(format!("freezing plan {}: {error}", plan.code)))
+}
+
+/// What tells two contents apart.
+pub(super) fn content_hash(content: &str) -> String {
+    hex(&Sha256::digest(content.as_bytes()))
+}
+
+pub(super) fn parsed(code: &str) -> Result<PlanCode, db::Error> {
+    PlanCode::parse(code).map_err(|error| db::Error::Bug(format!("a stored plan code: {error}")))
+}
