@@ -194,6 +194,7 @@ impl Client {
             CancelSettlement::Nothing => Form::new(),
             CancelSettlement::Prorate => Form::new().boolean(&["invoice_now"], true).boolean(&["prorate"], true),
         };
+        let query = query.list("expand", ["latest_invoice"]);
         self.delete(&format!("/v1/subscriptions/{}", path_segment(id)), query).await
     }
 

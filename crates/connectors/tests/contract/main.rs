@@ -7,6 +7,7 @@
 
 mod data;
 mod recorder;
+mod sandbox;
 mod schema;
 mod stigg;
 mod stripe;

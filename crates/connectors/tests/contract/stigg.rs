@@ -16,7 +16,7 @@ fn key() -> IdempotencyKey {
     IdempotencyKey::of_step("op_contract", "mirror").unwrap()
 }
 
-fn org() -> MirroredOrg {
+pub(crate) fn org() -> MirroredOrg {
     MirroredOrg {
         org_id: OrgId::parse("org_acme").unwrap(),
         name: "Acme".to_owned(),
@@ -25,7 +25,7 @@ fn org() -> MirroredOrg {
     }
 }
 
-fn subscription(trial_ends: Option<Timestamp>) -> MirroredSubscription {
+pub(crate) fn subscription(trial_ends: Option<Timestamp>) -> MirroredSubscription {
     MirroredSubscription {
         org_id: OrgId::parse("org_acme").unwrap(),
         subscription_id: SubscriptionId::parse("sub_1QabcTollgate").unwrap(),
