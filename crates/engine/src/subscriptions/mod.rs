@@ -7,11 +7,16 @@
 //! Invariants: the mirror is overwritten by facts and by nothing else, under the customer's lease; a change writes one audit entry,
 //! no change writes nothing; a subscription keeps the plan version it was sold while its price stays; one trial per org ever.
 
+mod apply_fact;
+mod entitlements;
 mod facts;
 mod mirror;
 mod snapshot;
 pub(crate) mod sql;
 
+pub use entitlements::{Entitlements, MetricEntitlement, entitlements};
+
+pub(crate) use apply_fact::{Applied, Cause, Fact, apply_fact};
 pub(crate) use facts::facts;
 pub(crate) use snapshot::remember;
 

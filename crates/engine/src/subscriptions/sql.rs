@@ -1,5 +1,7 @@
 //! Statements about customers, subscriptions and what decided an org's rights.
 
+pub(super) mod usage;
+
 use tollgate_rules::billing::SubscriptionStatus;
 use tollgate_rules::entitlement::OrgStatus;
 use tollgate_rules::ids::{CustomerId, InvalidId, OrgKey, PaymentMethodId};

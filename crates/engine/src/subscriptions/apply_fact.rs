@@ -1,0 +1,110 @@
+//! The one door: what billing told overwrites our mirror, and the org's rights follow in the same transaction.
+
+use tollgate_rules::billing::{CustomerFact, SubscriptionFact};
+use tollgate_rules::catalog::Plan;
+use tollgate_rules::ids::{OrgKey, PlanCode};
+
+use super::mirror::{KnownPlans, Mirror};
+use super::sql::{self, CustomerRow};
+use crate::access::OrgScope;
+use crate::db::{Error, Tx};
+use crate::engine::Engine;
+use crate::{orgs, plans};
+
+/// Something billing told us. Invoices have their own door.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fact {
+    /// A subscription as it was fetched.
+    Subscription(SubscriptionFact),
+    /// A customer as it was fetched.
+    Customer(CustomerFact),
+}
+
+/// On whose behalf the fact was fetched: what the audit entry says.
+#[derive(Debug, Clone)]
+pub(crate) enum Cause {
+    /// Somebody's change, of which this is the result.
+    Change(OrgScope),
+    /// A worker of ours followed a hint.
+    Hint {
+        /// Which worker.
+        worker: &'static str,
+        /// The trace id of the hint.
+        corr_id: String,
+    },
+}
+
+/// What a fact did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Applied {
+    /// It changed something of this org: after the commit, call `engine.ledger().forget(org_key)`.
+    Changed(OrgKey),
+    /// Everything was so already; nothing was written.
+    Unchanged(OrgKey),
+    /// It is of no org of ours.
+    Foreign,
+}
+
+/// Overwrites the mirror with a fact. The same fact again writes nothing.
+///
+/// The caller holds the customer's lease since before the fetch and has checked it in this transaction, so that an older fetch can
+/// never overwrite a newer one; it commits.
+pub(crate) async fn apply_fact(engine: &Engine, tx: &mut Tx, _cause: &Cause, fact: &Fact) -> Result<Applied, Error> {
+    match fact {
+        Fact::Subscription(fact) => subscription(engine, tx, _cause, fact).await,
+        Fact::Customer(fact) => customer(engine, tx, _cause, fact).await,
+    }
+}
+
+async fn subscription(engine: &Engine, tx: &mut Tx, _cause: &Cause, fact: &SubscriptionFact) -> Result<Applied, Error> {
+    let Some(owner) = sql::customer_by_id(tx, &fact.customer_id).await? else { return Ok(Applied::Foreign) };
+    let org_key = owner.org_key;
+    sql::lock_customer(tx, org_key).await?;
+    let mirrors = sql::mirrors(tx, org_key).await?;
+    let before = mirrors.iter().find(|mirror| mirror.subscription_id == fact.subscription_id);
+    let plans = KnownPlans {
+        of_price: plans::sql::plan_of_price(tx, &fact.price_id).await?,
+        trial_version: plans::catalog(engine).plan(PlanCode::TRIAL).map(|plan: &Plan| plan.version),
+    };
+    let after = Mirror::after(before, fact, plans);
+    if before == Some(&after) {
+        return Ok(Applied::Unchanged(org_key));
+    }
+    sql::put_mirror(tx, org_key, &after, engine.now()).await?;
+    Ok(Applied::Changed(org_key))
+}
+
+async fn customer(engine: &Engine, tx: &mut Tx, _cause: &Cause, fact: &CustomerFact) -> Result<Applied, Error> {
+    let Some(org_key) = owner(tx, fact).await? else { return Ok(Applied::Foreign) };
+    sql::lock_customer(tx, org_key).await?;
+    let before = sql::customer(tx, org_key).await?;
+    if before.as_ref().is_some_and(|before| before.customer_id != fact.customer_id && !before.deleted) {
+        tracing::warn!("billing has a second customer for an org; the first one counts");
+        return Ok(Applied::Foreign);
+    }
+    let now = engine.now();
+    let after = CustomerRow {
+        org_key,
+        customer_id: fact.customer_id.clone(),
+        email: fact.email.clone(),
+        default_payment_method: fact.default_payment_method.clone(),
+        deleted: fact.deleted,
+        created_at: before.as_ref().map_or(now, |before| before.created_at),
+    };
+    if before.as_ref() == Some(&after) {
+        return Ok(Applied::Unchanged(org_key));
+    }
+    sql::put_customer(tx, &after, now).await?;
+    Ok(Applied::Changed(org_key))
+}
+
+/// Whose customer it is: ours by its id, else by our mark on it.
+async fn owner(tx: &mut Tx, fact: &CustomerFact) -> Result<Option<OrgKey>, Error> {
+    if let Some(known) = sql::customer_by_id(tx, &fact.customer_id).await? {
+        return Ok(Some(known.org_key));
+    }
+    match &fact.org_id {
+        Some(org_id) if !fact.deleted => orgs::sql::org_key(tx, org_id).await,
+        Some(_) | None => Ok(None),
+    }
+}
