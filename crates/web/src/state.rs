@@ -102,7 +102,10 @@ pub struct Happened {
 /// Why the clock did not move.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdvanceError {
-    /// The length or moment makes no sense, or lies in the past.
+    /// The length makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// The moment lies in the past, or there is nothing to move to.
     #[error("{0}")]
     Refused(String),
     /// Another move is running.

@@ -51,7 +51,11 @@ async fn every_error_code_has_a_page() {
     for doc in tollgate_web::errors::CATALOG {
         let reply = server.get(&format!("/docs/errors/{}", doc.code), None).await;
         assert_eq!(reply.status, 200, "{}", doc.code);
-        assert!(reply.text.contains("<h2>Cause</h2>") && reply.text.contains(&format!("<code>{}</code>", doc.code)), "{}", doc.code);
+        assert!(
+            reply.text.contains("<h2>Cause</h2>") && reply.text.contains(&format!("<code>{}</code>", doc.code)),
+            "{}",
+            doc.code
+        );
         assert!(list.text.contains(doc.code));
     }
 }

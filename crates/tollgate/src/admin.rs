@@ -1,0 +1,179 @@
+//! The operator's commands on a server's data: over the admin socket of the running server, else on the files themselves.
+//!
+//! One request per connection, a line of JSON each way. The socket (mode 0600) is the credential: whoever can open it is the
+//! operator. Both ways end in the same [`execute`], so a command means the same with and without a server.
+
+mod execute;
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinSet;
+use tollgate_engine::Engine;
+use tollgate_web::TimeMachine;
+
+use crate::assemble;
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use crate::failure::{Exit, Failure};
+use crate::serving::Stop;
+
+pub(crate) use execute::execute;
+
+/// A request is a few words; a catalog is the longest.
+const REQUEST_BYTES_MAX: u64 = 4 << 20;
+
+/// What an operator can ask for.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case")]
+pub(crate) enum Request {
+    /// The business clock.
+    Clock,
+    /// Moves it.
+    Advance {
+        /// How far.
+        how: How,
+    },
+}
+
+/// How far to move the clock.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum How {
+    /// By a length.
+    By(String),
+    /// To a moment.
+    To(String),
+    /// To the next thing that happens.
+    ToNext,
+}
+
+/// What a command works on.
+pub(crate) struct Context {
+    /// The engine.
+    pub(crate) engine: Engine,
+    /// Only in a running `dev`.
+    pub(crate) time_machine: Option<Arc<TimeMachine>>,
+}
+
+/// What came of a request, as it goes over the socket.
+#[derive(Debug, Serialize, Deserialize)]
+enum Reply {
+    Done(Value),
+    Failed { exit: u8, what: String, remedy: Option<String> },
+}
+
+/// Asks the running server, or without one works on the files where the command can.
+///
+/// # Errors
+/// The command failed, or needs a server and there is none.
+pub(crate) async fn ask(config: &Config, request: Request) -> Result<Value, Failure> {
+    let data = DataDir::new(&config.data);
+    match UnixStream::connect(data.admin_socket()).await {
+        Ok(stream) => over(stream, &request).await,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+            if matches!(request, Request::Clock | Request::Advance { .. }) {
+                let what = format!("no `tollgate dev` is running on {}", data.root().display());
+                return Err(Failure::new(what)
+                    .exit(Exit::Unreachable)
+                    .remedy("Start it, or name its data directory with --data."));
+            }
+            let context = Context { engine: assemble::offline(config).await?, time_machine: None };
+            let outcome = execute(&context, request).await;
+            context.engine.close().await;
+            outcome
+        }
+        Err(error) => {
+            Err(Failure::new(format!("opening {}: {error}", data.admin_socket().display())).exit(Exit::Denied))
+        }
+    }
+}
+
+async fn over(stream: UnixStream, request: &Request) -> Result<Value, Failure> {
+    let gone = |error: std::io::Error| {
+        Failure::new(format!("the server ended before it answered: {error}")).exit(Exit::Unreachable)
+    };
+    let mut line = serde_json::to_string(request).map_err(Failure::during("writing the request"))?;
+    line.push('\n');
+    let (reader, mut writer) = stream.into_split();
+    writer.write_all(line.as_bytes()).await.map_err(gone)?;
+    let mut answer = String::new();
+    BufReader::new(reader).read_line(&mut answer).await.map_err(gone)?;
+    match serde_json::from_str(&answer) {
+        Ok(Reply::Done(data)) => Ok(data),
+        Ok(Reply::Failed { exit, what, remedy }) => Err(Failure { exit: Exit::from_number(exit), what, remedy }),
+        Err(_) => Err(Failure::new("the server ended before it answered").exit(Exit::Unreachable)),
+    }
+}
+
+/// Serves the socket until told to stop; a request that is running then may end.
+///
+/// # Errors
+/// The socket cannot be made.
+pub(crate) async fn serve(path: &Path, context: &Arc<Context>, stop: &Stop) -> Result<(), Failure> {
+    let listener =
+        private_socket(path).map_err(Failure::during(format!("opening the admin socket {}", path.display())))?;
+    let mut running = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    running.spawn(answer(stream, Arc::clone(context)));
+                }
+                Err(error) => tracing::warn!(%error, "a connection to the admin socket could not be accepted"),
+            },
+            Some(_) = running.join_next() => {}
+            () = stop.told() => break,
+        }
+    }
+    // A client that went away, or a file somebody removed, is no reason to end badly.
+    let _removed = std::fs::remove_file(path);
+    while running.join_next().await.is_some() {}
+    Ok(())
+}
+
+async fn answer(stream: UnixStream, context: Arc<Context>) {
+    let (reader, mut writer) = stream.into_split();
+    let mut line = String::new();
+    let read = BufReader::new(reader.take(REQUEST_BYTES_MAX)).read_line(&mut line).await;
+    if read.is_err() || line.is_empty() {
+        return;
+    }
+    let outcome = match serde_json::from_str(&line) {
+        Ok(request) => execute(&context, request).await,
+        Err(error) => Err(Failure::usage(format!("the server does not know this command: {error}"))
+            .remedy("Use a tollgate of the server's own version.")),
+    };
+    let reply = match outcome {
+        Ok(data) => Reply::Done(data),
+        Err(failure) => Reply::Failed { exit: failure.exit.number(), what: failure.what, remedy: failure.remedy },
+    };
+    if let Ok(mut text) = serde_json::to_string(&reply) {
+        text.push('\n');
+        if let Err(error) = writer.write_all(text.as_bytes()).await {
+            tracing::debug!(%error, "the asker of an admin command went away");
+        }
+    }
+}
+
+/// Makes the socket so that it is never open to others, not even for a moment: bound under another name inside the data
+/// directory (mode 0700), narrowed, then renamed.
+fn private_socket(path: &Path) -> std::io::Result<UnixListener> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let fresh = path.with_extension("sock.new");
+    for old in [&fresh, path] {
+        match std::fs::remove_file(old) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    let listener = UnixListener::bind(&fresh)?;
+    std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o600))?;
+    std::fs::rename(&fresh, path)?;
+    Ok(listener)
+}

@@ -1,0 +1,21 @@
+//! The binary from outside: real processes, real HTTP on loopback, both databases, kill -9, a browser.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+
+mod api;
+mod backups;
+mod command_line;
+mod database;
+mod durability;
+mod hard_stop;
+mod journey;
+mod once;
+mod readme;
+mod refusals;
+mod rollover;
+mod server;
+
+mod shutdown;
+mod start_page;
+mod tenant;
+mod webhooks;
