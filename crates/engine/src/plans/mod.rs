@@ -10,6 +10,8 @@ mod load;
 mod publish;
 mod shelf;
 pub(crate) mod sql;
+#[cfg(test)]
+mod tests;
 
 pub use diff::{Diff, FieldChange, PlanChange, PlanDiff, PriceDiff, diff};
 pub(crate) use ensure_at_stripe::price_for;

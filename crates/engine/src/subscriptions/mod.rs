@@ -13,6 +13,8 @@ mod facts;
 mod mirror;
 mod snapshot;
 pub(crate) mod sql;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub use entitlements::{Entitlements, MetricEntitlement, entitlements};
 
