@@ -19,7 +19,9 @@ impl Engine {
     #[must_use]
     pub fn start_workers(&self) -> Workers {
         let (stop, _) = watch::channel(false);
-        Workers { stop, tasks: JoinSet::new() }
+        let mut tasks = JoinSet::new();
+        tasks.spawn(crate::inbox::worker::run(self.clone(), stop.subscribe()));
+        Workers { stop, tasks }
     }
 }
 

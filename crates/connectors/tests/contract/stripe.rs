@@ -242,7 +242,7 @@ fn the_events_we_ask_for_exist() {
 fn every_sample_of_an_object_we_read_is_decoded() {
     let Some(samples) = contract("stripe/fixtures.json") else { return };
     let samples = samples["resources"].as_object().unwrap();
-    let decoders: [(&str, fn(&Value) -> Result<(), String>); 14] = [
+    let decoders: [(&str, Decoder); 14] = [
         ("customer", decoded::<wire::Customer>),
         ("deleted_customer", decoded::<wire::Customer>),
         ("product", decoded::<wire::Product>),
@@ -269,6 +269,8 @@ fn every_sample_of_an_object_we_read_is_decoded() {
     }
     println!("PROOF: connectors: {} Stripe samples decoded, {} as objects of events", 14, samples.len());
 }
+
+type Decoder = fn(&Value) -> Result<(), String>;
 
 fn decoded<T: DeserializeOwned>(sample: &Value) -> Result<(), String> {
     T::deserialize(sample).map(drop).map_err(|error| error.to_string())

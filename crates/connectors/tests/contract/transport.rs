@@ -45,9 +45,12 @@ async fn what_may_pass_is_sent_again_with_the_same_key() {
     }
 }
 
+/// An answer, and what it must become.
+type Lasting = (fn() -> Reply, fn(&Error) -> bool);
+
 #[tokio::test]
 async fn what_cannot_pass_is_sent_once() {
-    let lasting: [(fn() -> Reply, fn(&Error) -> bool); 6] = [
+    let lasting: [Lasting; 6] = [
         (
             || Reply::Answer(402, "", r#"{"error":{"type":"card_error"}}"#.to_owned()),
             |e| matches!(e, Error::Declined { .. }),

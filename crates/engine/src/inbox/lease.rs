@@ -57,6 +57,19 @@ impl Queues {
     }
 }
 
+/// After a crash of the embedded server: nobody else can hold a lease, so that what it left behind ends at once.
+///
+/// # Errors
+/// The database cannot answer; the leases end by themselves.
+pub(super) async fn recover(engine: &Engine) -> Result<(), db::Error> {
+    if engine.db().kind() == db::Kind::Sqlite {
+        let mut tx = engine.db().begin(Lane::Control).await?;
+        sql::lease_free_all(&mut tx).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
 impl Lease {
     /// Waits for a customer's lease, for at most as long as `Limits` says.
     ///

@@ -11,16 +11,21 @@
 //! - An event is marked done in the transaction of its effect, never before.
 //! - A failing event is tried again with growing, jittered pauses, then becomes a dead letter; it holds up nothing but
 //!   its own object. An object that is gone at billing, or of no org of ours, is converged.
-//! - With every webhook lost, reconciliation finds the same objects in billing's list of events and subscriptions.
+//! - With every webhook lost, [`reconcile`] finds the same objects in billing's list of events and subscriptions.
 
+mod apply;
 mod lease;
 mod list;
+mod process;
 mod receive;
+pub mod reconcile;
 mod replay;
 pub(crate) mod sql;
+pub(crate) mod worker;
 
 pub(crate) use lease::{Lease, Lost};
 pub use list::{Filter, InboxEvent, list, open};
+pub use process::{Processed, process};
 pub use receive::{Received, receive};
 pub use replay::{Replay, Replayed, replay};
 

@@ -23,6 +23,7 @@ pub(crate) const ALL: &[&Statement] = &[
     &LEASE_TAKE,
     &LEASE_HOLD,
     &LEASE_RELEASE,
+    &LEASE_FREE_ALL,
     &CURSOR_READ,
     &CURSOR_WRITE,
     &KNOWN,
@@ -145,15 +146,27 @@ pub(crate) async fn due(connection: &mut Connection, now: Timestamp, limit: i64)
 
 const NEWEST_PENDING: Statement = Statement::new(
     "inbox.newest_pending",
-    "SELECT MAX(inbox_id) AS newest, MAX(attempts) AS attempts
+    "SELECT inbox_id, event_id, attempts
      FROM webhook_inbox
-     WHERE state = 'pending' AND object_id = $1 AND object_kind = $2",
+     WHERE state = 'pending' AND object_id = $1 AND object_kind = $2
+     ORDER BY inbox_id DESC
+     LIMIT 1",
 );
 
-/// The newest event that waits for an object and how often the object was tried; `None` when none waits.
-pub(crate) async fn newest_pending(connection: &mut Connection, work: &Work) -> Result<Option<(i64, i64)>, Error> {
-    let row = connection.one(&NEWEST_PENDING, &[work.object_id.as_str().into(), work.object_kind.into()]).await?;
-    Ok(row.opt_i64("newest")?.zip(row.opt_i64("attempts")?))
+/// The newest event that waits for an object; those before it are covered by the same fetch.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) up_to: i64,
+    pub(crate) event_id: String,
+    pub(crate) attempts: i64,
+}
+
+/// What waits for an object; `None` when nothing does.
+pub(crate) async fn newest_pending(connection: &mut Connection, work: &Work) -> Result<Option<Waiting>, Error> {
+    let args = [work.object_id.as_str().into(), work.object_kind.into()];
+    let Some(row) = connection.optional(&NEWEST_PENDING, &args).await? else { return Ok(None) };
+    let (up_to, attempts) = (row.i64("inbox_id")?, row.i64("attempts")?);
+    Ok(Some(Waiting { up_to, event_id: row.text("event_id")?, attempts }))
 }
 
 const FINISH: Statement = Statement::new(
@@ -344,6 +357,18 @@ const LEASE_RELEASE: Statement = Statement::new(
 /// Gives a lease back.
 pub(crate) async fn lease_release(tx: &mut Tx, lane: &str, epoch: i64) -> Result<u64, Error> {
     tx.execute(&LEASE_RELEASE, &[lane.into(), epoch.into()]).await
+}
+
+const LEASE_FREE_ALL: Statement = Statement::new(
+    "inbox.lease_free_all",
+    "UPDATE customer_leases
+     SET lease_until = 0
+     WHERE lease_until > 0",
+);
+
+/// Ends every lease: only where no other process can hold one.
+pub(crate) async fn lease_free_all(tx: &mut Tx) -> Result<u64, Error> {
+    tx.execute(&LEASE_FREE_ALL, &[]).await
 }
 
 const CURSOR_READ: Statement =

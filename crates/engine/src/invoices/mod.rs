@@ -4,7 +4,9 @@
 //! invoice (`url`) expires at billing and is renewed by the next fetch.
 //!
 
+mod apply_fact;
 mod list;
 pub(crate) mod sql;
 
+pub(crate) use apply_fact::apply_fact;
 pub use list::{Error, Invoice, list};

@@ -8,6 +8,7 @@
 //! no change writes nothing; a subscription keeps the plan version it was sold while its price stays; one trial per org ever.
 
 mod apply_fact;
+mod differs;
 mod entitlements;
 mod facts;
 mod mirror;
@@ -19,6 +20,7 @@ pub(crate) mod tests;
 pub use entitlements::{Entitlements, MetricEntitlement, entitlements};
 
 pub(crate) use apply_fact::{Applied, Cause, Fact, apply_fact};
+pub(crate) use differs::differs;
 pub(crate) use facts::facts;
 pub(crate) use snapshot::remember;
 
