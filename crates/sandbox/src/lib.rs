@@ -21,6 +21,7 @@
 mod api_error;
 mod calendar;
 mod clock;
+pub mod contract;
 mod deliver;
 mod desk;
 mod faults;

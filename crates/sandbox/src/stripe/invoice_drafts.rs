@@ -171,7 +171,7 @@ pub(super) fn keep_for_later(desk: &mut Desk<'_>, subscription: &Value, line: &V
     let id = desk.id("ii_", 24)?;
     let item = &line["parent"]["subscription_item_details"]["subscription_item"];
     let stored = json!({
-        "id": id, "object": "invoiceitem", "amount": line["amount"], "created": date, "currency": line["currency"],
+        "id": id, "object": "invoiceitem", "amount": line["amount"], "currency": line["currency"],
         "customer": subscription["customer"], "customer_account": null, "date": date, "description": line["description"],
         "discountable": false, "discounts": [], "invoice": null, "livemode": false, "metadata": line["metadata"],
         "net_amount": line["amount"],

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Call;
 use crate::api_error::ApiError;
-use crate::desk::{Done, int};
+use crate::desk::{Done, id_in, int};
 use crate::render;
 use crate::store::Keys;
 
@@ -79,7 +79,9 @@ pub(super) fn created_fits(object: &Value, filter: &Value) -> bool {
 
 /// Whether a member equals a filter parameter, when that was given.
 pub(super) fn equals(object: &Value, member: &str, params: &Value) -> bool {
-    params
-        .get(member)
-        .is_none_or(|wanted| crate::desk::id_in(&object[member]) == wanted.as_str() || object[member] == *wanted)
+    match params.get(member) {
+        None => true,
+        Some(Value::String(wanted)) => id_in(&object[member]) == Some(wanted),
+        Some(wanted) => object[member] == *wanted,
+    }
 }

@@ -1,0 +1,10 @@
+//! One file per behaviour; `harness` starts servers and checks answers.
+
+mod basics;
+mod changes;
+mod harness;
+mod idempotency;
+mod life;
+mod lists;
+mod stigg;
+mod webhooks;
