@@ -38,12 +38,7 @@ pub(crate) fn command() -> Command {
         .subcommand(keys())
         .subcommand(plans())
         .subcommand(sandbox())
-        .subcommand(
-            Command::new("audit")
-                .about("The audit journal")
-                .subcommand_required(true)
-                .subcommand(Command::new("verify").about("Recomputes the hash chain; exit code 2 when it is broken")),
-        )
+        .subcommand(audit())
         .subcommand(Command::new("explain").about("Says in words what a decision's receipt stands for").arg(required(
             "receipt",
             "RECEIPT",
@@ -61,18 +56,27 @@ pub(crate) fn command() -> Command {
                 .arg(required("from", "DIR", "What `tollgate backup` wrote")),
         )
         .subcommand(Command::new("openapi").about("Prints the OpenAPI document"))
-        .subcommand(
-            Command::new("completions").about("Prints completions for a shell").arg(
-                required("shell", "SHELL", "bash, zsh, fish, elvish or powershell")
-                    .value_parser(clap::value_parser!(clap_complete::Shell)),
-            ),
-        )
+        .subcommand(completions())
         .subcommand(
             Command::new("config")
                 .about("The settings")
                 .subcommand_required(true)
                 .subcommand(Command::new("reference").about("Prints the reference of all settings as Markdown")),
         )
+}
+
+fn audit() -> Command {
+    Command::new("audit")
+        .about("The audit journal")
+        .subcommand_required(true)
+        .subcommand(Command::new("verify").about("Recomputes the hash chain; exit code 2 when it is broken"))
+}
+
+fn completions() -> Command {
+    let shell = required("shell", "SHELL", "bash, zsh, fish, elvish or powershell");
+    Command::new("completions")
+        .about("Prints completions for a shell")
+        .arg(shell.value_parser(clap::value_parser!(clap_complete::Shell)))
 }
 
 fn keys() -> Command {
