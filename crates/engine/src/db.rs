@@ -19,7 +19,7 @@ mod tests;
 mod tx;
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use secrecy::SecretString;
@@ -34,6 +34,7 @@ pub use statement::Statement;
 pub use tx::{Connection, Tx};
 
 pub(crate) use migrations::STATEMENTS;
+pub(crate) use sqlite::{check_file, lock as lock_file};
 
 /// Where the database is.
 #[derive(Debug, Clone)]
@@ -155,10 +156,18 @@ impl Db {
     ///
     /// # Errors
     /// [`Error::Bug`] on PostgreSQL (callers hand over to `pg_dump` before), [`Error::Unavailable`] when the copy fails.
-    pub(crate) async fn copy_into(&self, target: &std::path::Path) -> Result<(), Error> {
+    pub(crate) async fn copy_into(&self, target: &Path) -> Result<(), Error> {
         match &*self.0 {
             Backend::Sqlite(store) => store.copy_into(target).await,
             Backend::Postgres(_) => Err(Error::Bug("a PostgreSQL database is copied with pg_dump".to_owned())),
+        }
+    }
+
+    /// The data file of an embedded database.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match &*self.0 {
+            Backend::Sqlite(store) => Some(store.path()),
+            Backend::Postgres(_) => None,
         }
     }
 

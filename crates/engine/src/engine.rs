@@ -2,17 +2,22 @@
 
 use std::sync::Arc;
 
+use secrecy::SecretString;
+use tokio::sync::Notify;
+
 use tollgate_connectors::billing::Billing;
 use tollgate_connectors::plan_mirror::PlanMirror;
 use tollgate_rules::time::Timestamp;
 
 use crate::access::Credentials;
 use crate::clock::Clocks;
-use crate::db::{self, Db, Statement};
+use crate::db::{self, Db, Kind, Statement};
+use crate::diag;
 use crate::inbox;
+use crate::jobs;
 use crate::limits::Limits;
 use crate::plans;
-use crate::settings::{KeyEnvironment, Settings, WebhookSecrets};
+use crate::settings::{self, KeyEnvironment, Settings, WebhookSecrets};
 
 /// The door to every use case; a cheap handle.
 #[derive(Debug, Clone)]
@@ -28,11 +33,14 @@ struct Inner {
     webhook_secrets: WebhookSecrets,
     key_environment: KeyEnvironment,
     public_base_url: String,
+    receipt_secret: SecretString,
     credentials: Credentials,
     inbox: inbox::Shared,
     shelf: plans::Shelf,
     #[cfg(any(test, feature = "testing"))]
     faults: crate::fault::Faults,
+    wake: Notify,
+    readiness: diag::Readiness,
 }
 
 /// Why an engine cannot open.
@@ -60,6 +68,7 @@ impl Engine {
     pub async fn open(settings: Settings) -> Result<Engine, OpenError> {
         let credentials = Credentials::new(settings.operator_key.as_ref())?;
         let db = Db::open(&settings.database, settings.migrate, &settings.limits, &settings.clock.wall).await?;
+        let receipt_secret = settings::receipt_secret(&db, &settings.clock, settings.receipt_secret).await?;
         let engine = Engine(Arc::new(Inner {
             db,
             clock: settings.clock,
@@ -69,13 +78,19 @@ impl Engine {
             webhook_secrets: settings.webhook_secrets,
             key_environment: settings.key_environment,
             public_base_url: settings.public_base_url,
+            receipt_secret,
             credentials,
             inbox: inbox::Shared::default(),
             shelf: plans::Shelf::new(settings.catalog),
             #[cfg(any(test, feature = "testing"))]
             faults: crate::fault::Faults::default(),
+            wake: Notify::new(),
+            readiness: diag::Readiness::default(),
         }));
         plans::load_or_publish(&engine).await?;
+        if engine.db().kind() == Kind::Sqlite {
+            jobs::recover(&engine).await?;
+        }
         Ok(engine)
     }
 
@@ -157,6 +172,26 @@ impl Engine {
         &self.0.faults
     }
 
+    /// What signs receipts.
+    pub(crate) fn receipt_secret(&self) -> &SecretString {
+        &self.0.receipt_secret
+    }
+
+    /// The memory of the last readiness write.
+    pub(crate) fn readiness(&self) -> &diag::Readiness {
+        &self.0.readiness
+    }
+
+    /// Saves the workers their next look at the clock: call after committing a job that is due now.
+    pub(crate) fn wake_workers(&self) {
+        self.0.wake.notify_one();
+    }
+
+    /// Waits for [`Engine::wake_workers`].
+    pub(crate) async fn woken(&self) {
+        self.0.wake.notified().await;
+    }
+
     /// Closes the database. Call after the workers are drained.
     pub async fn close(&self) {
         self.0.db.close().await;
@@ -168,12 +203,18 @@ impl Engine {
 pub fn statements() -> Vec<&'static Statement> {
     [
         db::STATEMENTS,
-        crate::orgs::sql::ALL,
-        crate::keys::sql::ALL,
         inbox::sql::ALL,
         crate::invoices::sql::ALL,
         plans::sql::ALL,
         crate::subscriptions::sql::ALL,
+        crate::audit::sql::ALL,
+        crate::flags::sql::ALL,
+        crate::idempotency::sql::ALL,
+        crate::jobs::sql::ALL,
+        crate::keys::sql::ALL,
+        crate::operations::sql::ALL,
+        crate::orgs::sql::ALL,
+        crate::settings::sql::ALL,
     ]
     .concat()
 }

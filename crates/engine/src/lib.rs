@@ -7,22 +7,30 @@
 //! It writes in one transaction with its audit entry and with the jobs that must follow; no network inside a transaction.
 
 pub mod access;
+pub mod audit;
+pub mod backup;
 pub mod clock;
 pub mod db;
+pub mod diag;
 mod engine;
 #[cfg(not(any(test, feature = "testing")))]
 pub(crate) mod fault;
 #[cfg(any(test, feature = "testing"))]
 pub mod fault;
+pub mod flags;
+pub mod idempotency;
 pub mod inbox;
 pub mod invoices;
+pub mod jobs;
 pub mod keys;
 pub mod ledger;
 pub mod limits;
+pub mod operations;
 pub mod orgs;
 pub mod paging;
 pub mod plans;
 pub mod provision;
+mod retention;
 mod secrets;
 mod settings;
 pub mod subscriptions;

@@ -27,8 +27,6 @@ pub struct Limits {
     pub key_cache_entries_max: usize,
     /// After this time a cached key is read again, so that a revocation on another node is heard.
     pub key_cache_ttl: Duration,
-    /// Unknown credentials remembered, so that guessing costs no read.
-    pub unknown_key_cache_entries_max: usize,
     /// Keys of one org that are not revoked.
     pub keys_per_org_max: i64,
     /// Jobs that run at once in this process.
@@ -41,8 +39,16 @@ pub struct Limits {
     pub job_backoff_max: Duration,
     /// How long a job may run before another worker may take it.
     pub job_lease: Duration,
+    /// How many leases long a job may run before it is cut and tried again.
+    pub job_leases_max: u32,
     /// How often idle workers look for due jobs.
     pub job_poll: Duration,
+    /// How long a run of an operation may take between two steps before another worker may take it.
+    pub operation_lease: Duration,
+    /// How long a caller waits for an operation that someone else runs.
+    pub operation_join: Duration,
+    /// Tries of an operation before a person must look: at the longest pause, more than three days.
+    pub operation_attempts_max: i64,
     /// Audit rows sealed in one transaction.
     pub seal_rows_max: i64,
     /// How often the sealer looks for new rows.
@@ -53,6 +59,8 @@ pub struct Limits {
     pub idempotency_lease: Duration,
     /// How long readiness is answered from the last durable write.
     pub ready_cache: Duration,
+    /// How often uses of keys are written down.
+    pub key_uses_every: Duration,
     /// Bytes of a flag's value.
     pub flag_bytes_max: usize,
     /// How long one may hold a customer while fetching and writing its objects; longer than one call to billing may take.
@@ -83,19 +91,23 @@ impl Default for Limits {
             page_rows_max: 200,
             key_cache_entries_max: 100_000,
             key_cache_ttl: Duration::from_secs(4),
-            unknown_key_cache_entries_max: 10_000,
             keys_per_org_max: 1_000,
             jobs_running_max: 16,
             job_attempts_max: 12,
             job_backoff_first: Duration::from_millis(250),
             job_backoff_max: Duration::from_secs(300),
             job_lease: Duration::from_secs(60),
+            job_leases_max: 10,
             job_poll: Duration::from_millis(200),
+            operation_lease: Duration::from_secs(90),
+            operation_join: Duration::from_secs(15),
+            operation_attempts_max: 2_000,
             seal_rows_max: 500,
             seal_every: Duration::from_millis(500),
             idempotency_retention: Duration::from_secs(48 * 3600),
             idempotency_lease: Duration::from_secs(60),
             ready_cache: Duration::from_secs(1),
+            key_uses_every: Duration::from_secs(60),
             flag_bytes_max: 4096,
             customer_lease: Duration::from_secs(60),
             customer_lease_wait: Duration::from_secs(15),

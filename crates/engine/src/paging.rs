@@ -15,6 +15,17 @@ pub struct Paging {
 #[error("this cursor was not given by this list")]
 pub struct BadCursor;
 
+/// Why a list cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// The cursor was not given by this list.
+    #[error(transparent)]
+    BadCursor(#[from] BadCursor),
+    /// The database does not answer, or a bug.
+    #[error(transparent)]
+    Database(#[from] crate::db::Error),
+}
+
 impl Default for Paging {
     fn default() -> Paging {
         Paging { limit: 20, after: None }

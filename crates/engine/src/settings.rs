@@ -1,5 +1,7 @@
 //! What an engine is opened with, and what it must remember about itself (table `settings`).
 
+pub(crate) mod sql;
+
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -9,8 +11,8 @@ use tollgate_connectors::billing::Billing;
 use tollgate_connectors::plan_mirror::PlanMirror;
 use tollgate_rules::catalog::Catalog;
 
-use crate::clock::Clocks;
-use crate::db::{Migrate, Source};
+use crate::clock::{Clocks, hex};
+use crate::db::{self, Db, Lane, Migrate, Source};
 use crate::limits::Limits;
 
 /// Everything the binary decides before an engine opens.
@@ -83,4 +85,24 @@ impl WebhookSecrets {
     pub fn current(&self) -> Arc<Vec<SecretString>> {
         self.0.load_full()
     }
+}
+
+/// The secret that signs receipts: the configured one, else one that is made once and kept in the database.
+pub(crate) async fn receipt_secret(
+    db: &Db,
+    clock: &Clocks,
+    configured: Option<SecretString>,
+) -> Result<SecretString, db::Error> {
+    const NAME: &str = "receipt_secret";
+    if let Some(secret) = configured {
+        return Ok(secret);
+    }
+    let mut tx = db.begin(Lane::Control).await?;
+    if let Some(kept) = sql::get(&mut tx, NAME).await? {
+        return Ok(SecretString::from(kept));
+    }
+    sql::keep(&mut tx, NAME, &hex(&clock.entropy.bytes::<32>()), clock.wall.now()).await?;
+    let kept = sql::get(&mut tx, NAME).await?;
+    tx.commit().await?;
+    kept.map(SecretString::from).ok_or_else(|| db::Error::Bug("the receipt secret was not kept".to_owned()))
 }

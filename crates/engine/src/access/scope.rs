@@ -45,6 +45,12 @@ pub enum Refused {
 }
 
 impl OrgScope {
+    /// The scope an operation or job was begun with, when a worker goes on with it.
+    pub(crate) fn restored(org: OrgRef, actor: String, corr_id: String) -> OrgScope {
+        let operator = actor.starts_with("operator:") || actor.starts_with("system:");
+        OrgScope { org_key: org.key, org_id: org.id, actor, corr_id, operator }
+    }
+
     /// The org's internal key: what statements filter on.
     #[must_use]
     pub fn org_key(&self) -> OrgKey {

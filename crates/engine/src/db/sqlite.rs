@@ -23,6 +23,7 @@ pub(super) struct Store {
     /// How many control transactions may wait; beyond it the answer is `Overloaded`.
     control_waiting: Arc<Semaphore>,
     readers: SqlitePool,
+    path: PathBuf,
     options: SqliteConnectOptions,
     stopped: Arc<AtomicBool>,
     checkpointer: tokio::task::JoinHandle<()>,
@@ -63,6 +64,7 @@ impl Store {
             control: Arc::new(Semaphore::new(1)),
             control_waiting: Arc::new(Semaphore::new(limits.control_waiting_max)),
             readers,
+            path: path.to_owned(),
             options,
             stopped,
             checkpointer: tokio::spawn(checkpointer.run()),
@@ -89,6 +91,10 @@ impl Store {
         let writer = Arc::clone(&self.writer).lock_owned().await;
         let guard = WriteGuard::begin(writer, permit).await?;
         Ok(Tx(Connection(Handle::SqliteWrite(guard))))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(super) async fn copy_into(&self, target: &Path) -> Result<(), Error> {
@@ -252,7 +258,7 @@ fn wal_path(path: &Path) -> PathBuf {
 }
 
 /// Takes the lock file beside the data file. The file stays; only the lock on it counts, and it ends with the process.
-pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
+pub(crate) fn lock(path: &Path) -> Result<File, OpenError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let name = PathBuf::from(name);
@@ -263,6 +269,25 @@ pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: name.display().to_string() }),
         Err(TryLockError::Error(error)) => Err(OpenError::Failed(format!("{}: {error}", name.display()))),
     }
+}
+
+/// Reads a whole data file that nobody writes and says what is wrong with it; nothing when it is sound.
+pub(crate) async fn check_file(path: &Path) -> Result<Option<String>, Error> {
+    let options = SqliteConnectOptions::new().filename(path).create_if_missing(false);
+    let mut connection = options.connect().await?;
+    let verdict: String = sqlx::query_scalar("PRAGMA integrity_check(1)").fetch_one(&mut connection).await?;
+    let orphan = sqlx::query("PRAGMA foreign_key_check").fetch_optional(&mut connection).await?;
+    let found: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_schema WHERE name = 'schema_migrations'")
+        .fetch_one(&mut connection)
+        .await?;
+    connection.close().await?;
+    if verdict != "ok" {
+        return Ok(Some(verdict));
+    }
+    if orphan.is_some() {
+        return Ok(Some("a row names another that is not there".to_owned()));
+    }
+    Ok((found == 0).then(|| "it is no database of this program".to_owned()))
 }
 
 async fn check_version(connection: &mut SqliteConnection) -> Result<(), OpenError> {

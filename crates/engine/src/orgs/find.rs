@@ -1,6 +1,6 @@
 //! From an org's public id to its internal key, from memory when it was asked lately.
 
-use tollgate_rules::ids::OrgId;
+use tollgate_rules::ids::{OrgId, OrgKey};
 
 use super::sql;
 use crate::access::OrgRef;
@@ -23,4 +23,10 @@ pub(crate) async fn find(engine: &Engine, org_id: &OrgId) -> Result<Option<OrgRe
     let org = OrgRef { key, id: org_id.clone() };
     credentials.remember_org(&org, now, generation, engine.limits().key_cache_entries_max);
     Ok(Some(org))
+}
+
+/// The public id of an org that a row names by its key.
+pub(crate) async fn id_of(engine: &Engine, org_key: OrgKey) -> Result<OrgId, Error> {
+    let mut connection = engine.db().read().await?;
+    sql::org_id(&mut connection, org_key).await
 }

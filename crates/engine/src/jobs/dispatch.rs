@@ -1,0 +1,19 @@
+//! Which use case a job runs.
+
+use super::{Claimed, Failure, Kind, Outcome};
+use crate::engine::Engine;
+use crate::{backup, operations, retention};
+
+/// Runs a claimed job. Each arm is one call.
+pub(super) async fn dispatch(engine: &Engine, job: &Claimed) -> Result<Outcome, Failure> {
+    match job.kind() {
+        Kind::Operation => Box::pin(operations::resume(engine, job)).await,
+        Kind::Retention => Box::pin(retention::sweep(engine)).await,
+        Kind::Backup => Box::pin(backup::daily(engine)).await,
+        #[cfg(test)]
+        Kind::Probe => Box::pin(super::tests::probe(engine, job)).await,
+    }
+}
+
+/// Jobs that are there for ever: queued at start where they are missing.
+pub(crate) const RECURRING: &[Kind] = &[Kind::Retention];

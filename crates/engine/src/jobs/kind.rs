@@ -1,0 +1,67 @@
+//! The kinds of jobs. A new one is added here and in `dispatch.rs`, where the compiler asks for its arm.
+
+use crate::limits::Limits;
+
+/// What a job does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Resumes an outgoing change; the key is the operation's id.
+    Operation,
+    /// Deletes what is older than its table's retention. Recurring.
+    Retention,
+    /// Copies the embedded database into the backup folder and checks the copy. Recurring.
+    Backup,
+    /// Does what a test says.
+    #[cfg(test)]
+    Probe,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: &'static [Kind] = &[
+        Kind::Operation,
+        Kind::Retention,
+        Kind::Backup,
+        #[cfg(test)]
+        Kind::Probe,
+    ];
+
+    /// The word in the table and on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Kind::Operation => "operation",
+            Kind::Retention => "retention",
+            Kind::Backup => "backup",
+            #[cfg(test)]
+            Kind::Probe => "probe",
+        }
+    }
+
+    /// Reads the word; none for a kind of a newer program.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Kind> {
+        Kind::ALL.iter().copied().find(|kind| kind.as_str() == word)
+    }
+
+    /// Housekeeping that runs for ever: never counted as work that is open.
+    #[must_use]
+    pub const fn is_recurring(self) -> bool {
+        match self {
+            Kind::Retention | Kind::Backup => true,
+            Kind::Operation => false,
+            #[cfg(test)]
+            Kind::Probe => false,
+        }
+    }
+
+    /// How often a job of this kind is tried. What was begun outside is never given up before days have passed.
+    pub(super) fn attempts_max(self, limits: &Limits) -> i64 {
+        match self {
+            Kind::Operation => limits.operation_attempts_max,
+            Kind::Retention | Kind::Backup => limits.job_attempts_max,
+            #[cfg(test)]
+            Kind::Probe => limits.job_attempts_max,
+        }
+    }
+}

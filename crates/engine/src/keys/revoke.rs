@@ -1,0 +1,37 @@
+//! Ends a key at once.
+
+use serde_json::json;
+
+use tollgate_rules::ids::KeyId;
+
+use super::{Error, Key, sql};
+use crate::access::OrgScope;
+use crate::audit;
+use crate::db::Lane;
+use crate::engine::Engine;
+
+/// Revokes the key. The same again answers the same.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub async fn revoke(engine: &Engine, scope: &OrgScope, key_id: &KeyId) -> Result<Key, Error> {
+    let (task, of, id) = (engine.clone(), scope.clone(), key_id.clone());
+    let write = async move {
+        let mut tx = task.db().begin(Lane::Control).await?;
+        let key = sql::by_id(&mut tx, &of, &id).await?.ok_or(Error::NotFound)?;
+        if key.revoked_at.is_some() {
+            return Ok(key);
+        }
+        let now = task.now();
+        // Another call may have revoked it between the two statements: theirs has the entry then.
+        if sql::revoke(&mut tx, &of, &id, now).await? {
+            let entry = audit::Entry::of(&of, "keys.revoke", id.as_str()).after(json!({ "revokedAt": now }));
+            audit::append(&task, &mut tx, entry).await?;
+        }
+        tx.commit().await?;
+        Ok::<_, Error>(Key { revoked_at: Some(now), ..key })
+    };
+    let key = engine.db().detached(write).await?;
+    engine.credentials().forget_key(key_id.as_str());
+    Ok(key)
+}

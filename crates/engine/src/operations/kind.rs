@@ -1,0 +1,32 @@
+//! The kinds of operations. A new one is added here and in `dispatch.rs`, where the compiler asks for its arm.
+
+/// What an operation changes outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Does what a test says.
+    #[cfg(test)]
+    Probe,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: &'static [Kind] = &[
+        #[cfg(test)]
+        Kind::Probe,
+    ];
+
+    /// The word in the table and on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            #[cfg(test)]
+            Kind::Probe => "probe",
+        }
+    }
+
+    /// Reads the word; none for a kind of a newer program.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Kind> {
+        Kind::ALL.iter().copied().find(|kind| kind.as_str() == word)
+    }
+}

@@ -1,0 +1,39 @@
+//! Closes an org: its keys end at once, its ledger and journal stay.
+
+use tollgate_rules::entitlement::OrgStatus;
+
+use super::{Error, Org, sql, update};
+use crate::access::OrgScope;
+use crate::audit;
+use crate::db::Lane;
+use crate::engine::Engine;
+use crate::keys;
+
+/// Closes the org. The same again answers the same.
+///
+/// # Errors
+/// The database's.
+pub async fn delete(engine: &Engine, scope: &OrgScope) -> Result<Org, Error> {
+    let (task, of) = (engine.clone(), scope.clone());
+    let org = engine.db().detached(async move { store(&task, &of).await }).await?;
+    engine.credentials().forget_org(scope.org_key());
+    Ok(org)
+}
+
+async fn store(engine: &Engine, scope: &OrgScope) -> Result<Org, Error> {
+    let mut tx = engine.db().begin(Lane::Control).await?;
+    let before = sql::lock(&mut tx, scope).await?.ok_or(Error::NotFound)?;
+    if before.status == OrgStatus::Closed {
+        return Ok(before);
+    }
+    let now = engine.now();
+    let after = Org { status: OrgStatus::Closed, updated_at: now, ..before.clone() };
+    sql::update(&mut tx, scope, &after).await?;
+    keys::sql::revoke_all(&mut tx, scope, now).await?;
+    let entry = audit::Entry::of(scope, "orgs.delete", after.org_id.as_str())
+        .before(update::shown(&before))
+        .after(update::shown(&after));
+    audit::append(engine, &mut tx, entry).await?;
+    tx.commit().await?;
+    Ok(after)
+}

@@ -1,0 +1,60 @@
+//! Deletes what is older than its table's retention, in small transactions. Each table's comment says how long it is kept.
+
+use std::time::Duration;
+
+use tollgate_rules::time::Timestamp;
+
+use crate::db::{Error, Lane, Tx};
+use crate::engine::Engine;
+use crate::jobs::{Failure, Outcome};
+use crate::{idempotency, inbox, jobs, operations};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// What is swept.
+#[derive(Debug, Clone, Copy)]
+enum Table {
+    Jobs,
+    Operations,
+    IdempotencyKeys,
+    Inbox,
+}
+
+/// One sweep over all tables; the job runs again in an hour. Ages are wall time: advancing the sandbox's clock erases nothing.
+pub(crate) async fn sweep(engine: &Engine) -> Result<Outcome, Failure> {
+    for table in [Table::Jobs, Table::Operations, Table::IdempotencyKeys, Table::Inbox] {
+        batches(engine, table).await?;
+    }
+    Ok(Outcome::Again { at: engine.now().plus(Duration::from_secs(3600)) })
+}
+
+/// Deletes batch after batch until one is not full, each in its own transaction, at most a thousand of them.
+async fn batches(engine: &Engine, table: Table) -> Result<(), Error> {
+    let wall = engine.clock().wall.now();
+    for _ in 0..1_000 {
+        let task = engine.clone();
+        let write = async move {
+            let mut tx = task.db().begin(Lane::Control).await?;
+            let deleted = delete(&task, &mut tx, table, wall).await?;
+            tx.commit().await?;
+            Ok::<_, Error>(deleted)
+        };
+        let deleted = engine.db().detached(write).await?;
+        if i64::try_from(deleted).unwrap_or(i64::MAX) < engine.limits().control_rows_max {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+async fn delete(engine: &Engine, tx: &mut Tx, table: Table, wall: Timestamp) -> Result<u64, Error> {
+    let rows = engine.limits().control_rows_max;
+    match table {
+        Table::Jobs => jobs::sql::delete_old(tx, wall.minus(DAY * 7), wall.minus(DAY * 90), rows).await,
+        Table::Operations => operations::sql::delete_old(tx, wall.minus(DAY * 400), rows).await,
+        Table::IdempotencyKeys => {
+            idempotency::sql::delete_old(tx, wall.minus(engine.limits().idempotency_retention), rows).await
+        }
+        Table::Inbox => inbox::sql::forget_old(tx, wall.minus(DAY * 90), rows).await,
+    }
+}
