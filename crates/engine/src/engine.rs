@@ -1,6 +1,6 @@
 //! The engine itself: what every use case shares, opened once.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use secrecy::SecretString;
 use tokio::sync::Notify;
@@ -15,6 +15,7 @@ use crate::db::{self, Db, Kind, Statement};
 use crate::diag;
 use crate::inbox;
 use crate::jobs;
+use crate::ledger::{self, Ledger};
 use crate::limits::Limits;
 use crate::plans;
 use crate::settings::{self, KeyEnvironment, Settings, WebhookSecrets};
@@ -35,12 +36,24 @@ struct Inner {
     public_base_url: String,
     receipt_secret: SecretString,
     credentials: Credentials,
+    ledger: Ledger,
     inbox: inbox::Shared,
     shelf: plans::Shelf,
     #[cfg(any(test, feature = "testing"))]
     faults: crate::fault::Faults,
     wake: Notify,
     readiness: diag::Readiness,
+}
+
+/// An engine as long as someone else keeps it: what a worker holds, so that it does not keep the engine alive by itself.
+#[derive(Debug, Clone)]
+pub(crate) struct WeakEngine(Weak<Inner>);
+
+impl WeakEngine {
+    /// The engine, unless it is gone.
+    pub(crate) fn upgrade(&self) -> Option<Engine> {
+        self.0.upgrade().map(Engine)
+    }
 }
 
 /// Why an engine cannot open.
@@ -69,6 +82,7 @@ impl Engine {
         let credentials = Credentials::new(settings.operator_key.as_ref())?;
         let db = Db::open(&settings.database, settings.migrate, &settings.limits, &settings.clock.wall).await?;
         let receipt_secret = settings::receipt_secret(&db, &settings.clock, settings.receipt_secret).await?;
+        let ledger = Ledger::new(&settings.limits, &receipt_secret);
         let engine = Engine(Arc::new(Inner {
             db,
             clock: settings.clock,
@@ -80,6 +94,7 @@ impl Engine {
             public_base_url: settings.public_base_url,
             receipt_secret,
             credentials,
+            ledger,
             inbox: inbox::Shared::default(),
             shelf: plans::Shelf::new(settings.catalog),
             #[cfg(any(test, feature = "testing"))]
@@ -87,6 +102,7 @@ impl Engine {
             wake: Notify::new(),
             readiness: diag::Readiness::default(),
         }));
+        engine.ledger().start(&engine);
         plans::load_or_publish(&engine).await?;
         if engine.db().kind() == Kind::Sqlite {
             jobs::recover(&engine).await?;
@@ -192,8 +208,19 @@ impl Engine {
         self.0.wake.notified().await;
     }
 
+    /// The ledger: its queue, writer and standings.
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.0.ledger
+    }
+
+    /// A handle that does not keep the engine open.
+    pub(crate) fn downgrade(&self) -> WeakEngine {
+        WeakEngine(Arc::downgrade(&self.0))
+    }
+
     /// Closes the database. Call after the workers are drained.
     pub async fn close(&self) {
+        self.0.ledger.close().await;
         self.0.db.close().await;
     }
 }
@@ -215,6 +242,7 @@ pub fn statements() -> Vec<&'static Statement> {
         crate::operations::sql::ALL,
         crate::orgs::sql::ALL,
         crate::settings::sql::ALL,
+        &ledger::sql::ALL.concat(),
     ]
     .concat()
 }

@@ -61,6 +61,16 @@ pub struct Limits {
     pub ready_cache: Duration,
     /// How often uses of keys are written down.
     pub key_uses_every: Duration,
+    /// Commands that one transaction of the ledger commits, about; also the size of the chunks that batches are cut into.
+    pub ledger_group_commands_max: usize,
+    /// Requests of one org that may wait for the ledger; the next hears 503 `overloaded`.
+    pub ledger_entries_per_org_max: usize,
+    /// Commands of all orgs that may wait for the ledger.
+    pub ledger_commands_waiting_max: usize,
+    /// Orgs whose standing is kept in memory.
+    pub ledger_standings_max: usize,
+    /// On several nodes: how long a standing is believed. The stated staleness of a check.
+    pub ledger_standing_ttl: Duration,
     /// Bytes of a flag's value.
     pub flag_bytes_max: usize,
     /// How long one may hold a customer while fetching and writing its objects; longer than one call to billing may take.
@@ -108,6 +118,11 @@ impl Default for Limits {
             idempotency_lease: Duration::from_secs(60),
             ready_cache: Duration::from_secs(1),
             key_uses_every: Duration::from_secs(60),
+            ledger_group_commands_max: 1024,
+            ledger_entries_per_org_max: 1024,
+            ledger_commands_waiting_max: 1 << 20,
+            ledger_standings_max: 100_000,
+            ledger_standing_ttl: Duration::from_secs(1),
             flag_bytes_max: 4096,
             customer_lease: Duration::from_secs(60),
             customer_lease_wait: Duration::from_secs(15),

@@ -29,6 +29,7 @@ macro_rules! migration {
 /// Every migration in order. Append only.
 pub(crate) const ALL: &[Migration] = &[
     migration!(1, "0001_base"),
+    migration!(2, "0002_ledger"),
     migration!(3, "0003_subscriptions"),
     migration!(4, "0004_inbox"),
     migration!(5, "0005_invoices"),

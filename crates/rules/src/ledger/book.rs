@@ -89,6 +89,17 @@ impl Book {
         }
     }
 
+    /// The periods that stored events of known ids were counted in.
+    pub fn known_periods(&self) -> impl Iterator<Item = i64> + '_ {
+        self.known
+            .values()
+            .flat_map(|known| match known {
+                Known::Stored(events) => events.as_slice(),
+                Known::Appended(_) => &[],
+            })
+            .map(|event| event.period_no)
+    }
+
     /// Appends the events of one command and remembers its id.
     pub(crate) fn append(&mut self, request_id: &RequestId, events: impl IntoIterator<Item = Event>) -> &[Event] {
         let from = self.appended.len();

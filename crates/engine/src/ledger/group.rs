@@ -1,0 +1,128 @@
+//! One group: one transaction, then the answers.
+
+use tollgate_rules::ids::OrgKey;
+use tollgate_rules::ledger::Standing;
+use tollgate_rules::time::Timestamp;
+
+use super::book::Books;
+use super::queue::{Answers, Entry, Waiting};
+use super::{Error, store};
+use crate::db::{self, Lane};
+use crate::engine::Engine;
+
+/// Commits a group and answers everyone in it.
+///
+/// One bad command does not fail its neighbours: a group that a bug or a surprise stops is taken apart and tried entry by entry. A
+/// lost answer to COMMIT is answered with `Unavailable` and drops the standings; a retry with the same id finds out.
+pub(super) async fn commit(engine: &Engine, waiting: Vec<Waiting>) {
+    let entries: Vec<&Entry> = waiting.iter().map(|waiting| &waiting.entry).collect();
+    match attempt(engine, &entries).await {
+        Ok(answers) => {
+            for (waiting, answers) in waiting.into_iter().zip(answers) {
+                // Whoever went away in between gets the same answer when they ask again.
+                let _ = waiting.reply.send(answers);
+            }
+        }
+        Err(Failure::Cannot(error)) => {
+            for waiting in waiting {
+                let answers = waiting.entry.commands.iter().map(|_| Err(error.clone())).collect();
+                let _ = waiting.reply.send(answers);
+            }
+        }
+        Err(Failure::Bad(error)) => {
+            tracing::warn!(%error, entries = waiting.len(), "a ledger group failed and is tried entry by entry");
+            for waiting in waiting {
+                let answers = alone(engine, &waiting.entry).await;
+                let _ = waiting.reply.send(answers);
+            }
+        }
+    }
+}
+
+/// Why a group was not committed.
+enum Failure {
+    /// The database does not answer; trying its parts would fail as well.
+    Cannot(Error),
+    /// Something in the group is not as it should be.
+    Bad(db::Error),
+}
+
+/// Tries the commands of one entry one by one.
+async fn alone(engine: &Engine, entry: &Entry) -> Answers {
+    let mut answers = Vec::with_capacity(entry.commands.len());
+    for command in &entry.commands {
+        let single = Entry {
+            org_key: entry.org_key,
+            actor: entry.actor.clone(),
+            corr_id: entry.corr_id.clone(),
+            commands: vec![command.clone()],
+        };
+        let answer = match attempt(engine, &[&single]).await {
+            Ok(mut answered) => answered.pop().and_then(|mut answers| answers.pop()),
+            Err(Failure::Cannot(error)) => Some(Err(error)),
+            Err(Failure::Bad(error)) => {
+                tracing::error!(%error, "a ledger command cannot be carried out");
+                Some(Err(error.into()))
+            }
+        };
+        answers.push(answer.unwrap_or_else(|| Err(Error::Unavailable("a command got no answer".to_owned()))));
+    }
+    answers
+}
+
+async fn attempt(engine: &Engine, entries: &[&Entry]) -> Result<Vec<Answers>, Failure> {
+    let now = engine.now();
+    let mut tx = engine.db().begin(Lane::Ledger).await.map_err(sorted)?;
+    let (mut books, opened) = store::load(engine, &mut tx, entries, now).await.map_err(sorted)?;
+    let answers = decide(&mut books, entries, now);
+    let before = engine.ledger().standings().ticket();
+    if opened || books.values().any(super::book::OrgBook::must_write) {
+        store::append(&mut tx, &books).await.map_err(sorted)?;
+        if let Err(error) = tx.commit().await {
+            for org_key in books.keys() {
+                engine.ledger().forget(*org_key);
+            }
+            return Err(Failure::Cannot(Error::Unavailable(format!("the commit's answer was lost: {error}"))));
+        }
+    } else {
+        tx.rollback().await.map_err(sorted)?;
+    }
+    publish(engine, books, before);
+    Ok(answers)
+}
+
+/// The pure part: every command in its turn.
+fn decide(books: &mut Books, entries: &[&Entry], now: Timestamp) -> Vec<Answers> {
+    let mut answers = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let Some(org) = books.get_mut(&entry.org_key) else {
+            let missing = || Err(Error::NotFound("org"));
+            answers.push(entry.commands.iter().map(|_| missing()).collect());
+            continue;
+        };
+        let actor = store::shared(&entry.actor);
+        if entry.commands.is_empty() {
+            org.tidy(now);
+        }
+        answers
+            .push(entry.commands.iter().map(|command| org.decide(command, &actor, now).map_err(Error::from)).collect());
+    }
+    answers
+}
+
+fn publish(engine: &Engine, books: Books, before: u64) {
+    let standings = engine.ledger().standings();
+    let read_at = engine.clock().monotonic.now();
+    for (org_key, org) in books {
+        let standing: Standing = org.book.standing(org.holds_until());
+        let org_key: OrgKey = org_key;
+        standings.publish_committed(org_key, before, read_at, standing);
+    }
+}
+
+fn sorted(error: db::Error) -> Failure {
+    match error {
+        db::Error::Unavailable(_) | db::Error::Overloaded => Failure::Cannot(error.into()),
+        db::Error::Conflict(_) | db::Error::Bug(_) => Failure::Bad(error),
+    }
+}
