@@ -33,6 +33,7 @@ pub(crate) struct Ledger {
     signer: Signer,
     group_commands_max: usize,
     writer: Mutex<Option<JoinHandle<()>>>,
+    #[cfg(test)]
     planted: Mutex<std::collections::HashMap<OrgKey, tollgate_rules::entitlement::OrgFacts>>,
 }
 
@@ -59,6 +60,7 @@ impl Ledger {
             signer: Signer::new(receipt_secret.expose_secret().as_bytes()),
             group_commands_max: limits.ledger_group_commands_max,
             writer: Mutex::new(None),
+            #[cfg(test)]
             planted: Mutex::default(),
         }
     }
@@ -90,6 +92,7 @@ impl Ledger {
     }
 
     /// Facts that a test gave an org.
+    #[cfg(test)]
     pub(super) fn planted(&self, org_key: OrgKey) -> Option<tollgate_rules::entitlement::OrgFacts> {
         self.planted.lock().unwrap_or_else(PoisonError::into_inner).get(&org_key).cloned()
     }

@@ -83,7 +83,6 @@ async fn resolve_head(
     now: Timestamp,
 ) -> Result<Head, Error> {
     let facts = facts::facts(engine, tx, org_key).await?;
-    facts::remember(tx, org_key, &facts, now).await?;
     open_slept(tx, org_key, &facts, (head, now)).await?;
     let resolved = resolve(&facts, now);
     let period = match rights(&resolved) {
