@@ -12,13 +12,10 @@ use tollgate_rules::ledger::{Answer, Command};
 use super::queue::{Answers, Entry, Queue};
 use super::receipt::{Receipted, Signed, Signer};
 use super::standing::Standings;
-use super::{Error, group, sql};
+use super::{Error, group};
 use crate::access::OrgScope;
-use crate::clock::hex;
-use crate::db::{self, Db, Lane};
 use crate::engine::{Engine, WeakEngine};
 use crate::limits::Limits;
-use crate::settings::Settings;
 
 /// A group at least this large makes the next one wait a little for company.
 const LARGE_GROUP_COMMANDS: usize = 16;
@@ -38,22 +35,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// A ledger on an open database. Without a configured secret for receipts, the one kept in the database is used or made.
-    pub(crate) async fn open(db: &Db, settings: &Settings) -> Result<Ledger, db::Error> {
-        let secret = match &settings.receipt_secret {
-            Some(secret) => secret.clone(),
-            None => {
-                let fresh = SecretString::from(hex(&settings.clock.entropy.bytes::<32>()));
-                let mut tx = db.begin(Lane::Control).await?;
-                let kept = sql::receipt_secret(&mut tx, &fresh, settings.clock.wall.now()).await?;
-                tx.commit().await?;
-                kept
-            }
-        };
-        Ok(Ledger::new(&settings.limits, &secret))
-    }
-
-    fn new(limits: &Limits, receipt_secret: &SecretString) -> Ledger {
+    pub(crate) fn new(limits: &Limits, receipt_secret: &SecretString) -> Ledger {
         Ledger {
             queue: Arc::new(Queue::new(limits)),
             standings: Standings::new(limits),

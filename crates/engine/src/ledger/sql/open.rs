@@ -1,24 +1,13 @@
 //! Opening periods and writing what applies to an org.
 
-use secrecy::{ExposeSecret, SecretString};
-
 use tollgate_rules::ids::{OrgKey, SubscriptionId};
 use tollgate_rules::time::Timestamp;
 
 use crate::db::{Arg, Columns, Error, Row, Statement, Tx};
 
 /// Every statement here.
-pub(super) const ALL: &[&Statement] = &[
-    &INSERT_HEAD,
-    &SAVE_HEAD,
-    &PERIOD_OF,
-    &PERIOD_KEYS,
-    &INSERT_PERIOD,
-    &SAVE_PERIOD_END,
-    &LIMIT_HISTORY,
-    &KEEP_SECRET,
-    &SECRET,
-];
+pub(super) const ALL: &[&Statement] =
+    &[&INSERT_HEAD, &SAVE_HEAD, &PERIOD_OF, &PERIOD_KEYS, &INSERT_PERIOD, &SAVE_PERIOD_END, &LIMIT_HISTORY];
 
 /// Made due at once, so that whoever locks it next resolves it.
 const INSERT_HEAD: Statement = Statement::new(
@@ -80,22 +69,6 @@ const LIMIT_HISTORY: Statement = Statement::split(
        $10::BIGINT[], $11::BIGINT[])
      ON CONFLICT (org_key, period_no, metric, limit_version) DO NOTHING",
 );
-
-const KEEP_SECRET: Statement = Statement::new(
-    "ledger.keep_receipt_secret",
-    "INSERT INTO settings (name, value, updated_at)
-     VALUES ('receipt_secret', $1, $2)
-     ON CONFLICT (name) DO NOTHING",
-);
-
-const SECRET: Statement =
-    Statement::new("ledger.receipt_secret", "SELECT value FROM settings WHERE name = 'receipt_secret'");
-
-/// The secret that signs receipts; the first caller's is kept.
-pub(crate) async fn receipt_secret(tx: &mut Tx, fresh: &SecretString, now: Timestamp) -> Result<SecretString, Error> {
-    tx.execute(&KEEP_SECRET, &[fresh.expose_secret().into(), now.into()]).await?;
-    tx.one(&SECRET, &[]).await?.text("value").map(SecretString::from)
-}
 
 /// Makes sure that an org has a head to lock.
 pub(crate) async fn insert_head(tx: &mut Tx, org_key: OrgKey) -> Result<u64, Error> {
