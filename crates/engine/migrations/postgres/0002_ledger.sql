@@ -1,7 +1,6 @@
 -- The ledger: events that are only appended, and what is derived from them.
 -- Booleans are BIGINT 0/1, times BIGINT µs UTC, ids TEXT, units BIGINT. A limit is metered where metered_units is not NULL.
 
--- table: ledger_heads — One row per org, locked by every group that counts for it: access, plan and open period as resolved. retention: for ever
 CREATE TABLE ledger_heads (
   org_key BIGINT NOT NULL PRIMARY KEY REFERENCES organizations (org_key),
   access TEXT NOT NULL CHECK (access IN ('allowed', 'no_subscription', 'past_due', 'org_suspended')),
@@ -20,7 +19,6 @@ CREATE TABLE ledger_heads (
 );
 CREATE INDEX ledger_heads_due ON ledger_heads (valid_until);
 
--- table: usage_periods — Every quota period an org ever had, once each. retention: for ever
 CREATE TABLE usage_periods (
   org_key BIGINT NOT NULL REFERENCES organizations (org_key),
   period_no BIGINT NOT NULL,
@@ -36,7 +34,6 @@ CREATE TABLE usage_periods (
   UNIQUE (org_key, period_key)
 );
 
--- table: usage_counters — What is used and held of each metric in each period, with the limit in force. Derived from events and holds. retention: for ever
 CREATE TABLE usage_counters (
   org_key BIGINT NOT NULL REFERENCES organizations (org_key),
   period_no BIGINT NOT NULL,
@@ -51,7 +48,6 @@ CREATE TABLE usage_counters (
   PRIMARY KEY (org_key, period_no, metric)
 );
 
--- table: usage_limits — Every limit that was ever in force, so that an old answer can be given again and explained. retention: for ever
 CREATE TABLE usage_limits (
   org_key BIGINT NOT NULL REFERENCES organizations (org_key),
   period_no BIGINT NOT NULL,
@@ -67,7 +63,6 @@ CREATE TABLE usage_limits (
   PRIMARY KEY (org_key, period_no, metric, limit_version)
 );
 
--- table: usage_events — The ledger: append-only. An event is also the record of its request_id, with the first answer. retention: 13 months at least
 CREATE TABLE usage_events (
   seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   org_key BIGINT NOT NULL,
@@ -96,7 +91,6 @@ CREATE TABLE usage_events (
 CREATE UNIQUE INDEX usage_events_once ON usage_events (org_key, request_id, item_no);
 CREATE INDEX usage_events_by_org ON usage_events (org_key, seq);
 
--- table: usage_holds — Units that wait to be charged or freed; belongs to the period it was taken in. retention: 13 months after it ended
 CREATE TABLE usage_holds (
   org_key BIGINT NOT NULL REFERENCES organizations (org_key),
   hold_id TEXT NOT NULL,
@@ -119,7 +113,6 @@ CREATE INDEX usage_holds_open ON usage_holds (org_key, expires_at) WHERE state =
 CREATE INDEX usage_holds_due ON usage_holds (expires_at) WHERE state = 'open';
 CREATE INDEX usage_holds_by_id ON usage_holds (hold_id);
 
--- table: usage_rollups_hourly — Usage per hour, metric and caller, for series. Derived from events. retention: for ever
 CREATE TABLE usage_rollups_hourly (
   org_key BIGINT NOT NULL REFERENCES organizations (org_key),
   hour BIGINT NOT NULL,
@@ -130,3 +123,11 @@ CREATE TABLE usage_rollups_hourly (
   events BIGINT NOT NULL,
   PRIMARY KEY (org_key, hour, metric, period_no, actor)
 );
+
+COMMENT ON TABLE ledger_heads IS 'One row per org, locked by every group that counts for it: access, plan and open period as resolved. retention: for ever';
+COMMENT ON TABLE usage_periods IS 'Every quota period an org ever had, once each. retention: for ever';
+COMMENT ON TABLE usage_counters IS 'What is used and held of each metric in each period, with the limit in force. Derived from events and holds. retention: for ever';
+COMMENT ON TABLE usage_limits IS 'Every limit that was ever in force, so that an old answer can be given again and explained. retention: for ever';
+COMMENT ON TABLE usage_events IS 'The ledger: append-only. An event is also the record of its request_id, with the first answer. retention: 13 months at least';
+COMMENT ON TABLE usage_holds IS 'Units that wait to be charged or freed; belongs to the period it was taken in. retention: 13 months after it ended';
+COMMENT ON TABLE usage_rollups_hourly IS 'Usage per hour, metric and caller, for series. Derived from events. retention: for ever';
