@@ -13,13 +13,17 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 use tollgate_connectors::billing::Billing;
 use tollgate_connectors::plan_mirror::PlanMirror;
+use tollgate_rules::access::Permission;
 use tollgate_rules::catalog::Catalog;
+use tollgate_rules::ids::{OrgId, UserId};
 use tollgate_rules::time::Timestamp;
 
+use crate::access::{Caller, OperatorScope, OrgScope};
 use crate::clock::{BusinessClock, Clocks, Entropy};
 use crate::db::{Kind, Migrate, Source};
 use crate::engine::Engine;
 use crate::limits::Limits;
+use crate::orgs;
 use crate::settings::{KeyEnvironment, Settings, WebhookSecrets};
 
 /// An operator key for tests; long enough to be accepted.
@@ -196,4 +200,38 @@ async fn on_server(server: &SecretString, statement: String) -> Result<(), sqlx:
 
 fn unique(prefix: &str) -> String {
     format!("{prefix}{}", crate::clock::hex(&Entropy::system().bytes::<8>()))
+}
+
+impl TestEngine {
+    /// The operator.
+    #[must_use]
+    pub fn operator(&self) -> Caller {
+        Caller::local_operator().with_corr_id("test")
+    }
+
+    /// A new org with this public id.
+    pub async fn org(&self, org_id: &str) -> orgs::Org {
+        let create = orgs::Create {
+            name: "Acme".to_owned(),
+            owner_user_id: UserId::parse("user_1").expect("a user id"),
+            org_id: Some(OrgId::parse(org_id).expect("an org id")),
+            email: None,
+            timezone: None,
+            idempotency_key: None,
+        };
+        orgs::create(&self.engine, &self.operator(), create).await.expect("an org is made")
+    }
+
+    /// The operator's scope of an org.
+    pub async fn scope(&self, org_id: &str) -> OrgScope {
+        let org_id = OrgId::parse(org_id).expect("an org id");
+        let scope = self.operator().require(&self.engine, Permission::OrgRead, Some(&org_id)).await;
+        scope.expect("the operator may do everything with an org that is there")
+    }
+
+    /// The operator's scope of the server.
+    #[must_use]
+    pub fn server(&self) -> OperatorScope {
+        self.operator().require_operator(Permission::ServerOperate).expect("the operator may do everything")
+    }
 }
