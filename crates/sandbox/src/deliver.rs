@@ -25,8 +25,8 @@ const QUICK_MILLIS: [u64; 5] = [200, 500, 1_000, 2_000, 3_000];
 const PAUSES: [i64; 8] = [300, 3_600, 10_800, 21_600, 43_200, 57_600, 57_600, 64_800];
 /// How long a receiver may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many webhooks are under way at once.
-const CONCURRENT_MAX: i64 = 16;
+/// How many due webhooks are looked at per round, those under way included.
+const LOOKED_AT: i64 = 512;
 /// How long webhooks are gathered before they are shuffled.
 const SHUFFLE_WINDOW: Duration = Duration::from_millis(60);
 
@@ -53,8 +53,7 @@ pub(crate) async fn deliver_due(inner: &Arc<Inner>, client: &reqwest::Client, un
         tokio::time::sleep(SHUFFLE_WINDOW).await;
     }
     let now = inner.clock.now_micros();
-    // Quick repeats hold their place, so more rows than may run at once are looked at.
-    let due = inner.store.run(move |tx| (Fate::RollBack, tx.due_deliveries(now, CONCURRENT_MAX * 32))).await;
+    let due = inner.store.run(move |tx| (Fate::RollBack, tx.due_deliveries(now, LOOKED_AT))).await;
     let Ok(Ok(mut due)) = due else { return };
     if let Some(seed) = faults.reorder_seed {
         due.sort_by_key(|delivery| Sha256::digest(format!("{seed}/{}", delivery.event)).to_vec());
@@ -63,12 +62,14 @@ pub(crate) async fn deliver_due(inner: &Arc<Inner>, client: &reqwest::Client, un
         if !under_way.begin(delivery.id) {
             continue;
         }
-        let Ok(place) = Arc::clone(&inner.places).acquire_owned().await else { return };
         let (inner, client, under_way) = (Arc::clone(inner), client.clone(), under_way.clone());
+        // The place is waited for in the task, so that slow receivers hold up nobody who looks at the clock.
         tokio::spawn(async move {
             let id = delivery.id;
-            let first = attempt(&inner, &client, &delivery, 0).await;
-            drop(place);
+            let first = match inner.places.acquire().await {
+                Ok(_place) => attempt(&inner, &client, &delivery, 0).await,
+                Err(_) => Outcome::Moot,
+            };
             if first == Outcome::Refused {
                 repeat_quickly(&inner, &client, &delivery).await;
             }

@@ -23,8 +23,11 @@ pub(super) enum Charge {
     Remaining,
 }
 
+/// What a line charges: why, how much, for which time.
+pub(super) struct Entry(pub(super) Charge, pub(super) i64, pub(super) Stretch);
+
 /// A line for a subscription's item; its invoice is filled in by the draft.
-pub(super) fn line(desk: &mut Desk<'_>, item: &Value, charge: Charge, amount: i64, period: Stretch) -> Done {
+pub(super) fn line(desk: &mut Desk<'_>, item: &Value, Entry(charge, amount, period): Entry) -> Done {
     let id = desk.id("il_", 24)?;
     let (price, quantity) = (&item["price"], int(item, "quantity"));
     let proration = matches!(charge, Charge::Unused | Charge::Remaining);

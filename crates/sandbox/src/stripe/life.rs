@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::invoice_drafts::{self, Charge, Draft};
+use super::invoice_drafts::{self, Charge, Draft, Entry};
 use super::{collection, prices, proration, subscription_changes};
 use crate::AFTER_LAST_ATTEMPT;
 use crate::calendar::DAY;
@@ -150,7 +150,7 @@ pub(super) fn begin_period(desk: &mut Desk<'_>, subscription: &mut Value, at: i6
         item["current_period_start"] = at.into();
         item["current_period_end"] = end.into();
         item["_rate"] = amount.into();
-        lines.push(invoice_drafts::line(desk, item, Charge::Period, amount, (at, end))?);
+        lines.push(invoice_drafts::line(desk, item, Entry(Charge::Period, amount, (at, end)))?);
     }
     subscription["items"]["data"] = items;
     Ok(lines)

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::collection::{self, Collected, Then};
-use super::invoice_drafts::{self, Charge, Draft};
+use super::invoice_drafts::{self, Charge, Draft, Entry};
 use super::{Call, life, payment_methods, prices, proration, subscriptions};
 use crate::api_error::ApiError;
 use crate::desk::{Desk, Done, id_in, int, text};
@@ -97,7 +97,7 @@ fn work_out(desk: &mut Desk<'_>, before: &Value, params: &Value) -> Done<Change>
         }
         None => {}
     }
-    let changed = change_items(desk, &mut after, params)?;
+    change_items(desk, &mut after, params)?;
     let mut change = match (text(before, "status"), &params["trial_end"]) {
         ("trialing", Value::String(_)) => end_trial(desk, after, now)?,
         ("trialing", Value::Number(end)) if end.as_i64().is_some_and(|end| end <= now) => end_trial(desk, after, now)?,
@@ -107,14 +107,14 @@ fn work_out(desk: &mut Desk<'_>, before: &Value, params: &Value) -> Done<Change>
             return Err(ApiError::invalid(message).param("trial_end"));
         }
         ("trialing", _) => Change { after, lines: Vec::new(), bill: Bill::Never },
-        _ => prorate(desk, before, after, params, changed)?,
+        _ => prorate(desk, before, after, params)?,
     };
     subscriptions::apply_cancellation(&mut change.after, params, now)?;
     Ok(change)
 }
 
-/// Applies `items`; says whether a price or quantity differs afterwards.
-fn change_items(desk: &mut Desk<'_>, after: &mut Value, params: &Value) -> Done<bool> {
+/// Applies `items`.
+fn change_items(desk: &mut Desk<'_>, after: &mut Value, params: &Value) -> Done<()> {
     let before = subscriptions::items_of(after);
     let mut items = before.clone();
     for (index, given) in params["items"].as_array().into_iter().flatten().enumerate() {
@@ -140,12 +140,8 @@ fn change_items(desk: &mut Desk<'_>, after: &mut Value, params: &Value) -> Done<
     }
     subscriptions::check_items(&items)?;
     after["currency"] = items[0]["price"]["currency"].clone();
-    let terms = |items: &[Value]| -> Vec<(Value, Value, Value)> {
-        items.iter().map(|item| (item["id"].clone(), item["price"]["id"].clone(), item["quantity"].clone())).collect()
-    };
-    let changed = terms(&before) != terms(&items);
     after["items"]["data"] = items.into();
-    Ok(changed)
+    Ok(())
 }
 
 /// A new price without a quantity resets the quantity to 1, as at Stripe.
@@ -187,8 +183,10 @@ fn move_trial(mut after: Value, end: i64) -> Change {
 }
 
 /// A change of items or anchor in a running period.
-fn prorate(desk: &mut Desk<'_>, before: &Value, mut after: Value, params: &Value, changed: bool) -> Done<Change> {
+fn prorate(desk: &mut Desk<'_>, before: &Value, mut after: Value, params: &Value) -> Done<Change> {
     let now = desk.now_of(before)?;
+    let (old, new) = (subscriptions::items_of(before), subscriptions::items_of(&after));
+    let changed = old.len() != new.len() || !new.iter().all(|item| unchanged(item, before));
     let classic = before["billing_mode"]["type"] == "classic";
     let interval = |subscription: &Value| subscription["items"]["data"][0]["price"]["recurring"].clone();
     let other_interval = interval(before) != interval(&after);
@@ -200,15 +198,16 @@ fn prorate(desk: &mut Desk<'_>, before: &Value, mut after: Value, params: &Value
     }
     let mut lines = Vec::new();
     if behaviour != "none" {
-        lines = credits(desk, before, &after, date, reset || other_interval)?;
+        let kept = if reset || other_interval { &Value::Null } else { &after };
+        lines = credits(desk, before, kept, date)?;
     }
     if reset {
         after["billing_cycle_anchor"] = now.into();
         lines.extend(life::begin_period(desk, &mut after, now)?);
         return Ok(Change { after, lines, bill: Bill::Now });
     }
-    let debits = debits(desk, before, &mut after, date, behaviour)?;
-    lines.extend(debits);
+    let terms = Terms { date, charged: behaviour != "none" };
+    lines.extend(debits(desk, before, &mut after, &terms)?);
     let bill = match behaviour {
         "none" => Bill::Never,
         "always_invoice" => Bill::Now,
@@ -242,12 +241,13 @@ fn unchanged(item: &Value, among: &Value) -> bool {
     among["items"]["data"].as_array().is_some_and(|others| others.iter().any(same))
 }
 
-/// Credit for what is not used: of what was billed (flexible), or of the present price (classic).
-fn credits(desk: &mut Desk<'_>, before: &Value, after: &Value, date: i64, all: bool) -> Done<Vec<Value>> {
+/// Credit for what is not used of the items that `kept` does not have: of what was billed (flexible), or of the present
+/// price (classic).
+fn credits(desk: &mut Desk<'_>, before: &Value, kept: &Value, date: i64) -> Done<Vec<Value>> {
     let classic = before["billing_mode"]["type"] == "classic";
     let mut lines = Vec::new();
     for item in subscriptions::items_of(before) {
-        if unchanged(&item, after) && !all {
+        if unchanged(&item, kept) {
             continue;
         }
         let (start, end) = (int(&item, "current_period_start"), int(&item, "current_period_end"));
@@ -255,14 +255,21 @@ fn credits(desk: &mut Desk<'_>, before: &Value, after: &Value, date: i64, all: b
         let credit = -proration::share(billed, end - date, end - start);
         // Flexible billing gives no credit where nothing was charged.
         if classic || credit != 0 {
-            lines.push(invoice_drafts::line(desk, &item, Charge::Unused, credit, (date, end))?);
+            lines.push(invoice_drafts::line(desk, &item, Entry(Charge::Unused, credit, (date, end)))?);
         }
     }
     Ok(lines)
 }
 
+/// From when on new prices count, and whether the rest of the period is charged for.
+struct Terms {
+    date: i64,
+    charged: bool,
+}
+
 /// Charges for the rest of the period at the new prices, which items remember as their rate.
-fn debits(desk: &mut Desk<'_>, before: &Value, after: &mut Value, date: i64, behaviour: &str) -> Done<Vec<Value>> {
+fn debits(desk: &mut Desk<'_>, before: &Value, after: &mut Value, terms: &Terms) -> Done<Vec<Value>> {
+    let date = terms.date;
     let anchor = int(after, "billing_cycle_anchor");
     let mut items = subscriptions::items_of(after);
     let mut lines = Vec::new();
@@ -276,12 +283,12 @@ fn debits(desk: &mut Desk<'_>, before: &Value, after: &mut Value, date: i64, beh
             item["current_period_start"] = date.into();
             item["current_period_end"] = end.into();
         }
-        if behaviour == "none" {
+        if !terms.charged {
             continue;
         }
         item["_rate"] = proration::share(full, end - int(item, "current_period_start"), end - start).into();
         let amount = proration::share(full, end - date, end - start);
-        lines.push(invoice_drafts::line(desk, item, Charge::Remaining, amount, (date, end))?);
+        lines.push(invoice_drafts::line(desk, item, Entry(Charge::Remaining, amount, (date, end)))?);
     }
     after["items"]["data"] = items.into();
     Ok(lines)

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::collection::{self, Collected, Then};
-use super::invoice_drafts::{self, Charge, Draft};
+use super::invoice_drafts::{self, Charge, Draft, Entry};
 use super::{Call, life, payment_methods, prices, setup_intents, subscriptions};
 use crate::api_error::ApiError;
 use crate::calendar::DAY;
@@ -126,7 +126,7 @@ fn start_trial(call: &mut Call<'_, '_>, mut subscription: Value, customer: &Valu
     for item in &mut items {
         item["current_period_start"] = now.into();
         item["current_period_end"] = end.into();
-        lines.push(invoice_drafts::line(call.desk, item, Charge::Trial, 0, (now, end))?);
+        lines.push(invoice_drafts::line(call.desk, item, Entry(Charge::Trial, 0, (now, end)))?);
     }
     subscription["items"]["data"] = items.into();
     for (member, value) in [
