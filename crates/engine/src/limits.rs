@@ -81,8 +81,6 @@ pub struct Limits {
     pub inbox_attempts_max: i64,
     /// How often idle workers look into the inbox.
     pub inbox_poll: Duration,
-    /// How long events of the inbox are kept.
-    pub inbox_retention: Duration,
     /// How often reconciliation looks for what webhooks did not tell (business time).
     pub reconcile_every: Duration,
 }
@@ -128,7 +126,6 @@ impl Default for Limits {
             customer_lease_wait: Duration::from_secs(15),
             inbox_attempts_max: 12,
             inbox_poll: Duration::from_millis(200),
-            inbox_retention: Duration::from_secs(90 * 24 * 3600),
             reconcile_every: Duration::from_secs(300),
         }
     }

@@ -12,7 +12,6 @@ mod logs;
 mod output;
 mod serving;
 mod settings;
-mod time_machine;
 
 use std::process::ExitCode;
 

@@ -104,7 +104,7 @@ pub(super) async fn write(
     }
     fault::point(engine, "inbox.apply.after_customer")?;
     if let Some(subscription) = &fetched.subscription {
-        let fact = Fact::Subscription(Box::new(subscription.clone()));
+        let fact = Fact::Subscription(subscription.clone());
         written.note(subscriptions::apply_fact(engine, tx, &cause, &fact).await?);
     }
     fault::point(engine, "inbox.apply.after_subscription")?;
@@ -127,5 +127,12 @@ impl Written {
             self.outcome = outcome;
         }
         self.org_key = org_key.or(self.org_key);
+    }
+}
+
+/// After the commit: no decision may be taken on what was known before.
+pub(super) fn written(engine: &Engine, written: &Written) {
+    if let (Outcome::Applied, Some(org_key)) = (written.outcome, written.org_key) {
+        engine.ledger().forget(org_key);
     }
 }

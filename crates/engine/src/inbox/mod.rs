@@ -21,6 +21,8 @@ mod receive;
 pub mod reconcile;
 mod replay;
 pub(crate) mod sql;
+#[cfg(test)]
+mod tests;
 pub(crate) mod worker;
 
 pub(crate) use lease::{Lease, Lost};

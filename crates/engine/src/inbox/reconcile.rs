@@ -15,6 +15,7 @@ use super::sql::{self, NewEvent, Origin};
 use super::worker;
 use crate::db::{self, Lane};
 use crate::engine::Engine;
+use crate::jobs::{Failure, Outcome};
 use crate::subscriptions;
 
 /// The cursor over billing's list of events.
@@ -66,6 +67,16 @@ pub async fn reconcile(engine: &Engine) -> Result<Reconciled, Error> {
     }
     metrics::counter!("tollgate_reconcile_found_total").increment(events + subscriptions);
     Ok(Reconciled { events, subscriptions })
+}
+
+/// The job: looks, and looks again after a while. Billing that does not answer is asked the next time.
+pub(crate) async fn job(engine: &Engine) -> Result<Outcome, Failure> {
+    match reconcile(engine).await {
+        Ok(_) => {}
+        Err(Error::Billing(error)) => tracing::warn!(%error, "reconciliation stopped; the next one goes on"),
+        Err(Error::Database(error)) => return Err(error.into()),
+    }
+    Ok(Outcome::Again { at: engine.now().plus(engine.limits().reconcile_every) })
 }
 
 /// Stores events of billing's list that are not in the inbox. The cursor moves only when the whole list was read.

@@ -5,6 +5,7 @@ use tollgate_rules::ids::OrgKey;
 
 use super::sql;
 
+use crate::audit;
 use crate::db::{Error, Tx};
 use crate::engine::Engine;
 
@@ -24,5 +25,24 @@ pub(crate) async fn apply_fact(
     if known.as_ref().is_some_and(|known| InvoiceFact { url: fact.url.clone(), ..known.clone() } == *fact) {
         return Ok(false);
     }
+    let entry = audit::Entry::by_system("billing", org_key, "invoice.updated", fact.invoice_id.as_str());
+    let entry = match &known {
+        Some(before) => entry.before(summary(before)),
+        None => entry,
+    };
+    audit::append(engine, tx, entry.after(summary(fact))).await?;
     Ok(true)
+}
+
+/// What the audit keeps of an invoice; the lines stay in `invoice_refs`.
+fn summary(fact: &InvoiceFact) -> serde_json::Value {
+    serde_json::json!({
+        "status": fact.status.as_str(),
+        "number": fact.number,
+        "total": fact.total.minor,
+        "amountDue": fact.amount_due,
+        "amountPaid": fact.amount_paid,
+        "currency": fact.total.currency.as_str(),
+        "lines": fact.lines.len(),
+    })
 }

@@ -2,7 +2,7 @@
 
 use super::{Claimed, Failure, Kind, Outcome};
 use crate::engine::Engine;
-use crate::{backup, operations, retention};
+use crate::{backup, inbox, operations, retention};
 
 /// Runs a claimed job. Each arm is one call.
 pub(super) async fn dispatch(engine: &Engine, job: &Claimed) -> Result<Outcome, Failure> {
@@ -10,10 +10,11 @@ pub(super) async fn dispatch(engine: &Engine, job: &Claimed) -> Result<Outcome, 
         Kind::Operation => Box::pin(operations::resume(engine, job)).await,
         Kind::Retention => Box::pin(retention::sweep(engine)).await,
         Kind::Backup => Box::pin(backup::daily(engine)).await,
+        Kind::Reconcile => Box::pin(inbox::reconcile::job(engine)).await,
         #[cfg(test)]
         Kind::Probe => Box::pin(super::tests::probe(engine, job)).await,
     }
 }
 
 /// Jobs that are there for ever: queued at start where they are missing.
-pub(crate) const RECURRING: &[Kind] = &[Kind::Retention];
+pub(crate) const RECURRING: &[Kind] = &[Kind::Retention, Kind::Reconcile];

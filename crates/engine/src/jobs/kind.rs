@@ -11,6 +11,8 @@ pub enum Kind {
     Retention,
     /// Copies the embedded database into the backup folder and checks the copy. Recurring.
     Backup,
+    /// Finds what webhooks did not tell. Recurring.
+    Reconcile,
     /// Does what a test says.
     #[cfg(test)]
     Probe,
@@ -22,6 +24,7 @@ impl Kind {
         Kind::Operation,
         Kind::Retention,
         Kind::Backup,
+        Kind::Reconcile,
         #[cfg(test)]
         Kind::Probe,
     ];
@@ -33,6 +36,7 @@ impl Kind {
             Kind::Operation => "operation",
             Kind::Retention => "retention",
             Kind::Backup => "backup",
+            Kind::Reconcile => "reconcile",
             #[cfg(test)]
             Kind::Probe => "probe",
         }
@@ -48,7 +52,7 @@ impl Kind {
     #[must_use]
     pub const fn is_recurring(self) -> bool {
         match self {
-            Kind::Retention | Kind::Backup => true,
+            Kind::Retention | Kind::Backup | Kind::Reconcile => true,
             Kind::Operation => false,
             #[cfg(test)]
             Kind::Probe => false,
@@ -59,7 +63,7 @@ impl Kind {
     pub(super) fn attempts_max(self, limits: &Limits) -> i64 {
         match self {
             Kind::Operation => limits.operation_attempts_max,
-            Kind::Retention | Kind::Backup => limits.job_attempts_max,
+            Kind::Retention | Kind::Backup | Kind::Reconcile => limits.job_attempts_max,
             #[cfg(test)]
             Kind::Probe => limits.job_attempts_max,
         }

@@ -1,6 +1,5 @@
 //! One file per behaviour; `harness` starts servers and checks answers.
 
-mod anything;
 mod basics;
 mod changes;
 mod harness;

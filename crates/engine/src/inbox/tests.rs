@@ -1,0 +1,7 @@
+//! What the inbox promises, against the real sandbox and on both databases.
+
+mod crashes;
+mod operate;
+mod orders;
+mod reconciliation;
+mod stage;
