@@ -331,4 +331,11 @@ mod tests {
             assert!(page.contains(setting.id()), "{} is missing", setting.id());
         }
     }
+
+    #[test]
+    fn the_committed_reference_page_is_fresh() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/config.md");
+        let committed = std::fs::read_to_string(path).expect("docs/reference/config.md is there");
+        assert!(committed == reference(), "run `cargo xtask docs` and commit the result");
+    }
 }

@@ -19,5 +19,6 @@ pub(super) fn document() -> Outcome<Document> {
         return Err(Failure::new(format!("tollgate config reference: {}", String::from_utf8_lossy(&output.stderr))));
     }
     let text = String::from_utf8(output.stdout).map_err(Failure::during("reading the config reference"))?;
+    let text = format!("{}\n", text.trim_end());
     Ok(Document { path: PathBuf::from("docs/reference/config.md"), text })
 }
