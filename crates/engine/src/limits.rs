@@ -71,6 +71,8 @@ pub struct Limits {
     pub ledger_standings_max: usize,
     /// On several nodes: how long a standing is believed. The stated staleness of a check.
     pub ledger_standing_ttl: Duration,
+    /// How often periods that nobody asks about are opened and expired holds freed.
+    pub ledger_sweep_every: Duration,
     /// Bytes of a flag's value.
     pub flag_bytes_max: usize,
     /// How long one may hold a customer while fetching and writing its objects; longer than one call to billing may take.
@@ -121,6 +123,7 @@ impl Default for Limits {
             ledger_commands_waiting_max: 1 << 20,
             ledger_standings_max: 100_000,
             ledger_standing_ttl: Duration::from_secs(1),
+            ledger_sweep_every: Duration::from_secs(1),
             flag_bytes_max: 4096,
             customer_lease: Duration::from_secs(60),
             customer_lease_wait: Duration::from_secs(15),

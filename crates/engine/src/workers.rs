@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::db::{Error, Lane};
 use crate::engine::Engine;
-use crate::{audit, inbox, jobs, keys};
+use crate::{audit, inbox, jobs, keys, ledger};
 
 /// The workers of one process; see [`Engine::start_workers`].
 #[derive(Debug)]
@@ -39,9 +39,14 @@ impl Engine {
             async move { audit::seal(&engine).await.map(|_| ()) }
         }));
         let uses = self.clone();
-        tasks.spawn(every(self.limits().key_uses_every, stopped, "write down uses of keys", move || {
+        tasks.spawn(every(self.limits().key_uses_every, stopped.clone(), "write down uses of keys", move || {
             let engine = uses.clone();
             async move { keys::write_uses(&engine).await }
+        }));
+        let sweeper = self.clone();
+        tasks.spawn(every(self.limits().ledger_sweep_every, stopped, "sweep the ledger", move || {
+            let engine = sweeper.clone();
+            async move { ledger::sweep(&engine).await.map(|_| ()).map_err(Error::from) }
         }));
         Workers { engine: self.clone(), stop, tasks }
     }

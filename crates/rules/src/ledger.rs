@@ -18,8 +18,12 @@ mod decide;
 mod event;
 mod hold;
 mod numbers;
+#[cfg(test)]
+mod oracle;
 mod record;
 mod standing;
+#[cfg(test)]
+mod tests;
 
 pub use answer::{
     Answer, Checked, Corrected, Counted, Denial, HoldAnswer, Outcome, Reason, Recorded, Refusal, Reserved, Seeded,

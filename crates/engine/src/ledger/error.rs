@@ -39,3 +39,10 @@ impl From<db::Error> for Error {
         }
     }
 }
+
+impl From<Error> for db::Error {
+    /// For workers, whose only question is whether to try again later.
+    fn from(error: Error) -> db::Error {
+        db::Error::Unavailable(error.to_string())
+    }
+}

@@ -1,13 +1,16 @@
 //! One group: one transaction, then the answers.
 
+use serde_json::json;
+
 use tollgate_rules::ids::OrgKey;
-use tollgate_rules::ledger::Standing;
+use tollgate_rules::ledger::{Answer, Command, Standing};
 use tollgate_rules::time::Timestamp;
 
 use super::book::Books;
 use super::queue::{Answers, Entry, Waiting};
 use super::{Error, store};
-use crate::db::{self, Lane};
+use crate::audit;
+use crate::db::{self, Lane, Tx};
 use crate::engine::Engine;
 
 /// Commits a group and answers everyone in it.
@@ -51,12 +54,7 @@ enum Failure {
 async fn alone(engine: &Engine, entry: &Entry) -> Answers {
     let mut answers = Vec::with_capacity(entry.commands.len());
     for command in &entry.commands {
-        let single = Entry {
-            org_key: entry.org_key,
-            actor: entry.actor.clone(),
-            corr_id: entry.corr_id.clone(),
-            commands: vec![command.clone()],
-        };
+        let single = Entry { org_key: entry.org_key, scope: entry.scope.clone(), commands: vec![command.clone()] };
         let answer = match attempt(engine, &[&single]).await {
             Ok(mut answered) => answered.pop().and_then(|mut answers| answers.pop()),
             Err(Failure::Cannot(error)) => Some(Err(error)),
@@ -78,6 +76,7 @@ async fn attempt(engine: &Engine, entries: &[&Entry]) -> Result<Vec<Answers>, Fa
     let before = engine.ledger().standings().ticket();
     if opened || books.values().any(super::book::OrgBook::must_write) {
         store::append(&mut tx, &books).await.map_err(sorted)?;
+        audit_corrections(engine, &mut tx, entries, &answers).await.map_err(sorted)?;
         if let Err(error) = tx.commit().await {
             for org_key in books.keys() {
                 engine.ledger().forget(*org_key);
@@ -91,6 +90,37 @@ async fn attempt(engine: &Engine, entries: &[&Entry]) -> Result<Vec<Answers>, Fa
     Ok(answers)
 }
 
+/// Corrections are changes by a person: each has its entry in the audit journal, beside its line in the ledger.
+async fn audit_corrections(
+    engine: &Engine,
+    tx: &mut Tx,
+    entries: &[&Entry],
+    answers: &[Answers],
+) -> Result<(), db::Error> {
+    for (entry, answers) in entries.iter().zip(answers) {
+        let Some(scope) = &entry.scope else { continue };
+        for (command, answer) in entry.commands.iter().zip(answers) {
+            let Ok(Answer::Corrected(corrected)) = answer else { continue };
+            if corrected.repeat || corrected.units == 0 {
+                continue;
+            }
+            let used = corrected.numbers.used;
+            let before = json!({ "metric": corrected.metric, "used": used.saturating_sub(corrected.units) });
+            let (corrects, reason) = match command {
+                Command::Correct(correct) => (Some(correct.corrects.as_str()), correct.reason.as_str()),
+                Command::Zero(zero) => (None, zero.reason.as_str()),
+                _ => (None, ""),
+            };
+            let after = json!({ "metric": corrected.metric, "used": used, "units": corrected.units,
+                "periodKey": corrected.numbers.period_key, "corrects": corrects, "reason": reason });
+            let request_id = command.request_id().map_or("", |request_id| request_id.as_str());
+            let noted = audit::Entry::of(scope, "usage.correct", request_id).before(before).after(after);
+            audit::append(engine, tx, noted).await?;
+        }
+    }
+    Ok(())
+}
+
 /// The pure part: every command in its turn.
 fn decide(books: &mut Books, entries: &[&Entry], now: Timestamp) -> Vec<Answers> {
     let mut answers = Vec::with_capacity(entries.len());
@@ -100,7 +130,7 @@ fn decide(books: &mut Books, entries: &[&Entry], now: Timestamp) -> Vec<Answers>
             answers.push(entry.commands.iter().map(|_| missing()).collect());
             continue;
         };
-        let actor = store::shared(&entry.actor);
+        let actor = store::shared(entry.actor());
         if entry.commands.is_empty() {
             org.tidy(now);
         }

@@ -20,10 +20,8 @@ pub(super) type Answers = Vec<Result<Answer, Error>>;
 pub(super) struct Entry {
     /// Whose ledger.
     pub(super) org_key: OrgKey,
-    /// Who asks, for the event rows and the audit journal.
-    pub(super) actor: String,
-    /// The caller's trace id.
-    pub(super) corr_id: String,
+    /// Who asks, for the event rows and the audit journal; nobody: the ledger itself.
+    pub(super) scope: Option<OrgScope>,
     /// What is asked; empty: only look (open what is due, free what expired).
     pub(super) commands: Vec<Command>,
 }
@@ -38,13 +36,17 @@ pub(super) struct Waiting {
 impl Entry {
     /// The commands of a caller.
     pub(super) fn of(scope: &OrgScope, commands: Vec<Command>) -> Entry {
-        let (actor, corr_id) = (scope.actor().to_owned(), scope.corr_id().to_owned());
-        Entry { org_key: scope.org_key(), actor, corr_id, commands }
+        Entry { org_key: scope.org_key(), scope: Some(scope.clone()), commands }
     }
 
     /// No command: bring the org's books up to date.
     pub(super) fn look(org_key: OrgKey) -> Entry {
-        Entry { org_key, actor: "system:ledger".to_owned(), corr_id: String::new(), commands: Vec::new() }
+        Entry { org_key, scope: None, commands: Vec::new() }
+    }
+
+    /// The name of who asks.
+    pub(super) fn actor(&self) -> &str {
+        self.scope.as_ref().map_or("system:ledger", OrgScope::actor)
     }
 
     /// How much of a group it takes.

@@ -20,6 +20,8 @@ pub(super) use open::{insert_head, insert_period, limit_history, period_keys, pe
 pub(super) use prove::{
     counter_drift, hold_drift, rebuild_counters, rebuild_held, rebuild_rollups, rollup_drift, totals,
 };
+#[cfg(test)]
+pub(super) use prove::{plant_drift, written};
 
 use crate::db::Statement;
 

@@ -162,3 +162,37 @@ pub(crate) async fn rebuild_rollups(tx: &mut Tx, org_key: OrgKey) -> Result<(), 
     tx.execute(&REBUILD_ROLLUPS, &[org_key.0.into()]).await?;
     Ok(())
 }
+
+/// A number that moves with every write to the ledger.
+#[cfg(test)]
+pub(crate) async fn written(connection: &mut Connection) -> Result<i64, Error> {
+    const WRITTEN: Statement = Statement::split(
+        "ledger.written",
+        "SELECT data_version AS written FROM pragma_data_version",
+        "SELECT CAST(SUM(version) AS BIGINT) AS written
+         FROM (
+           SELECT CAST(CAST(xmin AS TEXT) AS BIGINT) AS version FROM ledger_heads
+           UNION ALL SELECT CAST(CAST(xmin AS TEXT) AS BIGINT) FROM usage_counters
+           UNION ALL SELECT CAST(CAST(xmin AS TEXT) AS BIGINT) FROM usage_events
+           UNION ALL SELECT CAST(CAST(xmin AS TEXT) AS BIGINT) FROM usage_holds
+           UNION ALL SELECT CAST(CAST(xmin AS TEXT) AS BIGINT) FROM usage_rollups_hourly
+         ) AS versions",
+    );
+    connection.one(&WRITTEN, &[]).await?.i64("written")
+}
+
+/// Makes each derived number of an org wrong: `used` by 1, `held` by 2, the rollups by 3.
+#[cfg(test)]
+pub(crate) async fn plant_drift(tx: &mut Tx, org_key: OrgKey) -> Result<(), Error> {
+    const COUNTERS: Statement = Statement::new(
+        "ledger.plant_counter_drift",
+        "UPDATE usage_counters SET used = used + 1, held = held + 2 WHERE org_key = $1 AND metric = 'api_call'",
+    );
+    const ROLLUPS: Statement = Statement::new(
+        "ledger.plant_rollup_drift",
+        "UPDATE usage_rollups_hourly SET units = units + 3 WHERE org_key = $1 AND metric = 'api_call'",
+    );
+    tx.execute(&COUNTERS, &[org_key.0.into()]).await?;
+    tx.execute(&ROLLUPS, &[org_key.0.into()]).await?;
+    Ok(())
+}
