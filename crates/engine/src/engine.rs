@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Weak};
 
-use secrecy::SecretString;
 use tokio::sync::Notify;
 
 use tollgate_connectors::billing::Billing;
@@ -34,7 +33,6 @@ struct Inner {
     webhook_secrets: WebhookSecrets,
     key_environment: KeyEnvironment,
     public_base_url: String,
-    receipt_secret: SecretString,
     credentials: Credentials,
     ledger: Ledger,
     inbox: inbox::Shared,
@@ -92,7 +90,6 @@ impl Engine {
             webhook_secrets: settings.webhook_secrets,
             key_environment: settings.key_environment,
             public_base_url: settings.public_base_url,
-            receipt_secret,
             credentials,
             ledger,
             inbox: inbox::Shared::default(),
@@ -186,11 +183,6 @@ impl Engine {
     #[must_use]
     pub fn faults(&self) -> &crate::fault::Faults {
         &self.0.faults
-    }
-
-    /// What signs receipts.
-    pub(crate) fn receipt_secret(&self) -> &SecretString {
-        &self.0.receipt_secret
     }
 
     /// The memory of the last readiness write.

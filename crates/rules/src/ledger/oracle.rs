@@ -11,9 +11,11 @@ pub(super) struct Oracle {
     policy: OveragePolicy,
     strict: bool,
     /// Name of the usage, what it was, and the units it added to each metric.
-    accepted: Vec<(RequestId, String, Vec<(Metric, i64)>)>,
+    accepted: Vec<Accepted>,
     holds: Vec<Taken>,
 }
+
+type Accepted = (RequestId, String, Vec<(Metric, i64)>);
 
 struct Taken {
     hold_id: HoldId,

@@ -36,7 +36,7 @@ on_both! {
     async fn sixty_four_clients_hammering_past_a_limit_get_exactly_that_much(engine: TestEngine) {
         let limit = size(2_000, 10_000);
         let scope = org_with(&engine, limit).await;
-        let accepted = hammer(&[engine.engine.clone()], &scope, limit).await;
+        let accepted = hammer(std::slice::from_ref(&engine.engine), &scope, limit).await;
         assert_eq!(accepted, limit);
         assert_eq!(used(&engine, &scope).await, limit);
         println!("PROOF: limit {limit}, 64 clients, record and reserve/settle mixed ({:?}): {accepted} accepted", engine.db().kind());
