@@ -226,6 +226,7 @@ pub fn statements() -> Vec<&'static Statement> {
         crate::invoices::sql::ALL,
         plans::sql::ALL,
         crate::subscriptions::sql::ALL,
+        crate::subscriptions::sql::usage::ALL,
         crate::audit::sql::ALL,
         crate::flags::sql::ALL,
         crate::idempotency::sql::ALL,

@@ -6,6 +6,8 @@
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
+/// The last moment the sandbox knows, in the year 9000; billing dates a few years later still have a calendar.
+pub(crate) const TIME_MAX: i64 = 221_876_582_399;
 /// Seconds in a day.
 pub(crate) const DAY: i64 = 86_400;
 

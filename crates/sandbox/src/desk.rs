@@ -174,7 +174,7 @@ impl<'a> Desk<'a> {
     /// Puts a task about an object on the agenda of the object's clock, `at` in seconds.
     pub(crate) fn appoint(&mut self, object: &Value, task: &str, at: i64) -> Done<()> {
         let id = object["id"].as_str().unwrap_or_default().to_owned();
-        let appointment = Appointment { due_micros: at * SECOND, task: task.to_owned(), object: id };
+        let appointment = Appointment { due_micros: at.saturating_mul(SECOND), task: task.to_owned(), object: id };
         Ok(self.tx.appoint(clock_of(object).as_deref(), &appointment)?)
     }
 

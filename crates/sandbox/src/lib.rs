@@ -121,6 +121,15 @@ pub struct Happened {
     pub summary: String,
 }
 
+/// What becomes of a subscription when the last attempt to charge a renewal failed (a setting of the account at Stripe).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterLastAttempt {
+    /// It is cancelled.
+    Cancel,
+    /// It becomes `unpaid`: periods go on, their invoices stay drafts.
+    MarkUnpaid,
+}
+
 /// A running sandbox; clones are handles on the same one.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
@@ -156,6 +165,8 @@ impl Inner {
     }
 }
 
+/// The setting behind [`Sandbox::after_last_attempt`].
+pub(crate) const AFTER_LAST_ATTEMPT: &str = "after_last_attempt";
 /// How many webhooks are under way at once.
 const PLACES: usize = 16;
 /// How long stopping waits for calls that are being answered.
@@ -248,11 +259,14 @@ impl Sandbox {
     /// Sets the clock to `micros` and carries out everything due by then, in time order.
     ///
     /// # Errors
-    /// `micros` has passed, or the file cannot be written.
+    /// `micros` has passed or lies after the year 9000, or the file cannot be written.
     pub async fn move_to(&self, micros: i64) -> Result<Vec<Happened>, Error> {
         let now = self.inner.clock.now_micros();
         if micros < now {
             return Err(Error::Backwards { asked: micros, now });
+        }
+        if micros > calendar::TIME_MAX * clock::SECOND {
+            return Err(Error::Refused("the sandbox's calendar ends with the year 9000".into()));
         }
         let happened = timeline::carry_out_until(&self.inner, micros).await?;
         let offset = self.inner.clock.offset_for(micros);
@@ -288,6 +302,18 @@ impl Sandbox {
             (if secret.is_ok() { Fate::Commit } else { Fate::RollBack }, secret)
         });
         secret.await?.map_err(|error| Error::Refused(error.message().to_owned()))
+    }
+
+    /// Says what becomes of subscriptions after the last failed attempt; a new sandbox cancels them.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub async fn after_last_attempt(&self, then: AfterLastAttempt) -> Result<(), Error> {
+        let value = match then {
+            AfterLastAttempt::Cancel => "cancel",
+            AfterLastAttempt::MarkUnpaid => "mark_unpaid",
+        };
+        Ok(self.inner.store.run(move |tx| (Fate::Commit, tx.set(AFTER_LAST_ATTEMPT, value))).await??)
     }
 
     /// Stops serving and delivering. Calls under way are answered; webhooks under way are repeated by the next start.

@@ -4,9 +4,12 @@
 //! operator. Both ways end in the same [`execute`], so a command means the same with and without a server.
 
 mod execute;
+mod keys;
+mod ledger;
+mod plans;
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -23,7 +26,8 @@ use crate::data_dir::DataDir;
 use crate::failure::{Exit, Failure};
 use crate::serving::Stop;
 
-pub(crate) use execute::execute;
+pub(crate) use execute::{backup_failed, execute};
+pub(crate) use plans::publish;
 
 /// A request is a few words; a catalog is the longest.
 const REQUEST_BYTES_MAX: u64 = 4 << 20;
@@ -38,6 +42,70 @@ pub(crate) enum Request {
     Advance {
         /// How far.
         how: How,
+    },
+    /// Makes a key.
+    KeysCreate {
+        /// For this org; an operator key when left out.
+        org: Option<String>,
+        /// What it is called.
+        name: String,
+        /// What it may do; the default when left out.
+        scopes: Option<Vec<String>>,
+        /// When it stops working.
+        expires_at: Option<String>,
+    },
+    /// Lists the keys of an org, or the operator's.
+    KeysList {
+        /// Whose.
+        org: Option<String>,
+    },
+    /// Gives a key a new secret.
+    KeysRotate {
+        /// Whose.
+        org: String,
+        /// Which.
+        key: String,
+    },
+    /// Ends a key.
+    KeysRevoke {
+        /// Whose; the operator's when left out.
+        org: Option<String>,
+        /// Which.
+        key: String,
+    },
+    /// What publishing a catalog would change.
+    PlansPlan {
+        /// The catalog's text.
+        catalog: String,
+    },
+    /// Publishes a catalog, here and at Stripe.
+    PlansApply {
+        /// The catalog's text.
+        catalog: String,
+    },
+    /// Checks the audit journal's chains.
+    AuditVerify,
+    /// Tries everything the server needs.
+    Smoke,
+    /// Says what a receipt stands for.
+    Explain {
+        /// The receipt.
+        receipt: String,
+    },
+    /// Counts the ledger again and compares.
+    UsageVerify {
+        /// One org, or all.
+        org: Option<String>,
+    },
+    /// Makes counters and rollups anew.
+    UsageRebuild {
+        /// One org, or all.
+        org: Option<String>,
+    },
+    /// Copies the embedded database.
+    Backup {
+        /// The file to make, as an absolute path.
+        to: PathBuf,
     },
 }
 

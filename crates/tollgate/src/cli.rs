@@ -53,7 +53,7 @@ pub(crate) fn command() -> Command {
         .subcommand(
             Command::new("restore")
                 .about("Puts a backup in place of the embedded database; the server must be stopped")
-                .arg(required("from", "DIR", "What `tollgate backup` wrote")),
+                .arg(required("from", "FILE", "What `tollgate backup` wrote")),
         )
         .subcommand(Command::new("openapi").about("Prints the OpenAPI document"))
         .subcommand(completions())
@@ -109,7 +109,9 @@ fn keys() -> Command {
                         .help("When it stops working (RFC 3339)"),
                 ),
         )
-        .subcommand(Command::new("list").about("Lists an org's keys, without their secrets").arg(org().required(true)))
+        .subcommand(
+            Command::new("list").about("Lists an org's keys, or the operator's, without their secrets").arg(org()),
+        )
         .subcommand(
             Command::new("rotate")
                 .about("Makes a new secret and prints it, once")

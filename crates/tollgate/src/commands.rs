@@ -1,9 +1,16 @@
 //! One file per verb; here only the choice among them.
 
+mod audit;
+mod backup;
 mod dev;
+mod doctor;
+mod explain;
+mod keys;
 mod migrate;
+mod plans;
 mod sandbox;
 mod serve;
+mod usage;
 
 use std::path::PathBuf;
 
@@ -34,6 +41,14 @@ pub(crate) async fn run(matches: &ArgMatches) -> Result<Done, Failure> {
         "dev" => dev::run(&load(Mode::Dev, matches)?).await,
         "serve" => serve::run(&load(Mode::Serve, matches)?).await,
         "sandbox" => sandbox::run(&load(Mode::Serve, matches)?, inner, format).await,
+        "doctor" => doctor::run(&load(Mode::Serve, matches)?, format).await,
+        "keys" => keys::run(&load(Mode::Serve, matches)?, inner, format).await,
+        "plans" => plans::run(&load(Mode::Serve, matches)?, inner, format).await,
+        "audit" => audit::verify(&load(Mode::Serve, matches)?, format).await,
+        "explain" => explain::run(&load(Mode::Serve, matches)?, inner, format).await,
+        "usage" => usage::run(&load(Mode::Serve, matches)?, inner, format).await,
+        "backup" => backup::create(&load(Mode::Serve, matches)?, inner, format).await,
+        "restore" => backup::restore(&load(Mode::Serve, matches)?, inner, format).await,
         "openapi" => {
             output::data_line(&tollgate_web::openapi_document().to_string());
             Ok(Done::Ok)

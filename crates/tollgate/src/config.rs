@@ -33,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) listen_is_default: bool,
     pub(crate) data: PathBuf,
     pub(crate) catalog: Catalog,
+    /// The same as it was written, for a server to read itself.
+    pub(crate) catalog_text: String,
     pub(crate) database_url: Option<SecretString>,
     pub(crate) environment: String,
     pub(crate) log: String,
@@ -46,8 +48,6 @@ pub(crate) struct Config {
     pub(crate) stigg_api_base: String,
     pub(crate) app_base_url: Option<String>,
     pub(crate) migrate: bool,
-    /// `None` when backups are off.
-    pub(crate) backups: Option<PathBuf>,
     pub(crate) sandbox_listen: SocketAddr,
     pub(crate) sandbox_listen_is_default: bool,
     pub(crate) seed: String,
@@ -74,11 +74,13 @@ impl Config {
     pub(crate) fn load(mode: Mode, flags: &[&ArgMatches], around: &Surroundings<'_>) -> Result<Config, Failure> {
         let values = Values::resolve(mode, flags, around)?;
         let data = PathBuf::from(values.required("data"));
+        let (catalog, catalog_text) = catalog(values.path("plans"), around.directory)?;
         Ok(Config {
             mode,
             listen: values.address("listen")?,
             listen_is_default: values.is_default("listen"),
-            catalog: catalog(values.path("plans"), around.directory)?,
+            catalog,
+            catalog_text,
             database_url: values.database_url()?,
             environment: values.environment(mode)?,
             log: values.required("TOLLGATE_LOG"),
@@ -92,7 +94,6 @@ impl Config {
             stigg_api_base: values.url("STIGG_API_BASE")?.unwrap_or_default(),
             app_base_url: values.url("APP_BASE_URL")?,
             migrate: values.switch("migrate")?,
-            backups: values.backups(&data),
             sandbox_listen: values.address("sandbox-listen")?,
             sandbox_listen_is_default: values.is_default("sandbox-listen"),
             seed: values.required("seed"),
@@ -106,7 +107,7 @@ impl Config {
 }
 
 /// `--plans`, else `plans.toml` in the current directory, else the catalog in the binary.
-fn catalog(named: Option<PathBuf>, directory: &Path) -> Result<Catalog, Failure> {
+fn catalog(named: Option<PathBuf>, directory: &Path) -> Result<(Catalog, String), Failure> {
     let beside = directory.join("plans.toml");
     let path = named.or_else(|| beside.is_file().then_some(beside));
     let (text, source) = match path {
@@ -119,10 +120,11 @@ fn catalog(named: Option<PathBuf>, directory: &Path) -> Result<Catalog, Failure>
             (text, path.display().to_string())
         }
     };
-    Catalog::parse(&text).map_err(|error| {
+    let catalog = Catalog::parse(&text).map_err(|error| {
         Failure::usage(format!("{source} is not a catalog: {error}"))
             .remedy("Correct that line; `tollgate plans plan` shows what a change would do.")
-    })
+    })?;
+    Ok((catalog, text))
 }
 
 /// The resolved text of every setting that has one.
@@ -260,14 +262,6 @@ impl Values {
             Some(other) => {
                 Err(wrong(id, &format!("`{other}` is not one of local, dev, prod"), "Choose one of the three."))
             }
-        }
-    }
-
-    fn backups(&self, data: &Path) -> Option<PathBuf> {
-        match self.text("backups").as_deref() {
-            Some("off") => None,
-            Some(directory) => Some(PathBuf::from(directory)),
-            None => Some(data.join("backups")),
         }
     }
 }

@@ -12,6 +12,7 @@ mod logs;
 mod output;
 mod serving;
 mod settings;
+mod time_machine;
 
 use std::process::ExitCode;
 

@@ -195,14 +195,6 @@ pub(crate) const SETTINGS: &[Setting] = &[
         help: "Migrates the database at start; without it `serve` refuses a database that `tollgate migrate` has not brought up to date. `dev` always migrates.",
     },
     Setting {
-        flag: "backups",
-        variable: "TOLLGATE_BACKUPS",
-        default: "",
-        reader: Reader::Serve,
-        value: Value::Text("DIR|off"),
-        help: "Where the daily backups of the embedded database go (7 daily, 4 weekly); without it <data>/backups.",
-    },
-    Setting {
         flag: "sandbox-listen",
         variable: "TOLLGATE_SANDBOX_LISTEN",
         default: "127.0.0.1:8788",

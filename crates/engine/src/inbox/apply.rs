@@ -104,7 +104,7 @@ pub(super) async fn write(
     }
     fault::point(engine, "inbox.apply.after_customer")?;
     if let Some(subscription) = &fetched.subscription {
-        let fact = Fact::Subscription(subscription.clone());
+        let fact = Fact::Subscription(Box::new(subscription.clone()));
         written.note(subscriptions::apply_fact(engine, tx, &cause, &fact).await?);
     }
     fault::point(engine, "inbox.apply.after_subscription")?;

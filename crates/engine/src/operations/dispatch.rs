@@ -3,11 +3,16 @@
 use serde_json::Value;
 
 use super::{Kind, Run, Stop};
-use crate::provision;
+
+use crate::{provision, subscriptions};
 
 /// Runs the steps of the operation's kind to its outcome. Each arm is one call.
 pub(super) async fn advance(run: &mut Run<'_>) -> Result<Value, Stop> {
     match run.kind() {
+        Kind::CustomerEnsure => Box::pin(subscriptions::ensure_customer::advance(run)).await,
+        Kind::SubscriptionCreate => Box::pin(subscriptions::create::advance(run)).await,
+        Kind::DefaultMethod => Box::pin(subscriptions::set_default_method::advance(run)).await,
+        Kind::PlanUpgrade => Box::pin(subscriptions::upgrade::advance(run)).await,
         Kind::MirrorProvision => Box::pin(provision::steps(run)).await,
         #[cfg(test)]
         Kind::Probe => Box::pin(super::tests::probe(run)).await,

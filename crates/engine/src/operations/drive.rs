@@ -122,5 +122,5 @@ async fn join(engine: &Engine, operation: Operation) -> Result<Value, Error> {
 
 pub(super) fn stored_refusal(operation: &Operation) -> Refusal {
     let (code, message) = operation.refusal.clone().unwrap_or((super::Code::Refused, String::new()));
-    Refusal { code, message, client_secret: None }
+    Refusal { code, message, reason: None, client_secret: None }
 }

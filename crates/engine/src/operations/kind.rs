@@ -3,6 +3,14 @@
 /// What an operation changes outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
+    /// Makes an org's customer at billing.
+    CustomerEnsure,
+    /// Subscribes an org to a price.
+    SubscriptionCreate,
+    /// Sets what an org's invoices are paid with.
+    DefaultMethod,
+    /// Puts an org on a paid plan now.
+    PlanUpgrade,
     /// Tells the plan mirror which org is on which plan.
     MirrorProvision,
     /// Does what a test says.
@@ -13,6 +21,10 @@ pub enum Kind {
 impl Kind {
     /// Every kind.
     pub const ALL: &'static [Kind] = &[
+        Kind::CustomerEnsure,
+        Kind::SubscriptionCreate,
+        Kind::DefaultMethod,
+        Kind::PlanUpgrade,
         Kind::MirrorProvision,
         #[cfg(test)]
         Kind::Probe,
@@ -22,6 +34,10 @@ impl Kind {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Kind::CustomerEnsure => "customer.ensure",
+            Kind::SubscriptionCreate => "subscription.create",
+            Kind::DefaultMethod => "default_method.set",
+            Kind::PlanUpgrade => "plan.upgrade",
             Kind::MirrorProvision => "mirror_provision",
             #[cfg(test)]
             Kind::Probe => "probe",

@@ -129,6 +129,8 @@ pub struct Refusal {
     pub code: Code,
     /// What may be shown to the caller.
     pub message: String,
+    /// The bank's reason (`insufficient_funds`), when there is one. Not stored.
+    pub reason: Option<String>,
     /// For the browser, where the customer can still confirm. Never stored: a later reader does not get it.
     pub client_secret: Option<SecretString>,
 }

@@ -40,6 +40,7 @@ pub(super) async fn probe(run: &mut Run<'_>) -> Result<Value, Stop> {
                 "refuse" => Err(Stop::Refused(Refusal {
                     code: Code::PaymentFailed,
                     message: "declined".to_owned(),
+                    reason: None,
                     client_secret: Some("cs".into()),
                 })),
                 "slow" => {

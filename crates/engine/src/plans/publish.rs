@@ -7,6 +7,7 @@ use tollgate_rules::ids::PlanCode;
 
 use super::{Error, load, sql};
 use crate::access::OperatorScope;
+use crate::audit;
 use crate::clock::hex;
 use crate::db::{self, Lane, Tx};
 use crate::engine::Engine;
@@ -32,13 +33,16 @@ impl Published {
 ///
 /// # Errors
 /// [`Error::Database`] when the database cannot answer.
-pub async fn publish(engine: &Engine, _scope: &OperatorScope, catalog: Catalog) -> Result<Published, Error> {
-    let inner = engine.clone();
+pub async fn publish(engine: &Engine, scope: &OperatorScope, catalog: Catalog) -> Result<Published, Error> {
+    let (inner, scope) = (engine.clone(), scope.clone());
     let published = engine
         .db()
         .detached(async move {
             let mut tx = inner.db().begin(Lane::Control).await?;
             let published = publish_rows(&inner, &mut tx, &catalog).await?;
+            if !published.is_empty() {
+                audit::append(&inner, &mut tx, entry(&scope, &published)).await?;
+            }
             tx.commit().await?;
             Ok::<_, db::Error>(published)
         })
@@ -91,4 +95,12 @@ pub(super) fn content_hash(content: &str) -> String {
 
 pub(super) fn parsed(code: &str) -> Result<PlanCode, db::Error> {
     PlanCode::parse(code).map_err(|error| db::Error::Bug(format!("a stored plan code: {error}")))
+}
+
+fn entry(scope: &OperatorScope, published: &Published) -> audit::Entry {
+    let versions: serde_json::Map<String, serde_json::Value> =
+        published.versions.iter().map(|(code, version)| (code.to_string(), (*version).into())).collect();
+    let archived: Vec<&str> = published.archived.iter().map(PlanCode::as_str).collect();
+    audit::Entry::server(scope, "plans.publish", "plans")
+        .after(serde_json::json!({ "versions": versions, "archived": archived }))
 }

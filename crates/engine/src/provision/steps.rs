@@ -46,5 +46,5 @@ fn stop(error: MirrorError) -> Stop {
         MirrorError::Refused(_) => Code::Refused,
         MirrorError::Credentials(_) => Code::Credentials,
     };
-    Stop::Refused(Refusal { code, message, client_secret: None })
+    Stop::Refused(Refusal { code, message, reason: None, client_secret: None })
 }

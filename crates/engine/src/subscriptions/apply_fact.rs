@@ -1,21 +1,24 @@
 //! The one door: what billing told overwrites our mirror, and the org's rights follow in the same transaction.
 
+use serde_json::json;
+
 use tollgate_rules::billing::{CustomerFact, SubscriptionFact};
 use tollgate_rules::catalog::Plan;
-use tollgate_rules::ids::{OrgKey, PlanCode};
+use tollgate_rules::ids::{CustomerId, OrgKey, PaymentMethodId, PlanCode};
 
 use super::mirror::{KnownPlans, Mirror};
 use super::sql::{self, CustomerRow};
 use crate::access::OrgScope;
+use crate::audit;
 use crate::db::{Error, Tx};
 use crate::engine::Engine;
-use crate::{orgs, plans};
+use crate::{ledger, orgs, plans};
 
 /// Something billing told us. Invoices have their own door.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fact {
     /// A subscription as it was fetched.
-    Subscription(SubscriptionFact),
+    Subscription(Box<SubscriptionFact>),
     /// A customer as it was fetched.
     Customer(CustomerFact),
 }
@@ -49,14 +52,14 @@ pub(crate) enum Applied {
 ///
 /// The caller holds the customer's lease since before the fetch and has checked it in this transaction, so that an older fetch can
 /// never overwrite a newer one; it commits.
-pub(crate) async fn apply_fact(engine: &Engine, tx: &mut Tx, _cause: &Cause, fact: &Fact) -> Result<Applied, Error> {
+pub(crate) async fn apply_fact(engine: &Engine, tx: &mut Tx, cause: &Cause, fact: &Fact) -> Result<Applied, Error> {
     match fact {
-        Fact::Subscription(fact) => subscription(engine, tx, _cause, fact).await,
-        Fact::Customer(fact) => customer(engine, tx, _cause, fact).await,
+        Fact::Subscription(fact) => subscription(engine, tx, cause, fact).await,
+        Fact::Customer(fact) => customer(engine, tx, cause, fact).await,
     }
 }
 
-async fn subscription(engine: &Engine, tx: &mut Tx, _cause: &Cause, fact: &SubscriptionFact) -> Result<Applied, Error> {
+async fn subscription(engine: &Engine, tx: &mut Tx, cause: &Cause, fact: &SubscriptionFact) -> Result<Applied, Error> {
     let Some(owner) = sql::customer_by_id(tx, &fact.customer_id).await? else { return Ok(Applied::Foreign) };
     let org_key = owner.org_key;
     sql::lock_customer(tx, org_key).await?;
@@ -71,10 +74,17 @@ async fn subscription(engine: &Engine, tx: &mut Tx, _cause: &Cause, fact: &Subsc
         return Ok(Applied::Unchanged(org_key));
     }
     sql::put_mirror(tx, org_key, &after, engine.now()).await?;
+    let action = if before.is_some() { "subscription.update" } else { "subscription.create" };
+    let mut entry = cause.entry(org_key, action, after.subscription_id.as_str()).after(after.audited());
+    if let Some(before) = before {
+        entry = entry.before(before.audited());
+    }
+    audit::append(engine, tx, entry).await?;
+    ledger::refresh(engine, tx, org_key).await?;
     Ok(Applied::Changed(org_key))
 }
 
-async fn customer(engine: &Engine, tx: &mut Tx, _cause: &Cause, fact: &CustomerFact) -> Result<Applied, Error> {
+async fn customer(engine: &Engine, tx: &mut Tx, cause: &Cause, fact: &CustomerFact) -> Result<Applied, Error> {
     let Some(org_key) = owner(tx, fact).await? else { return Ok(Applied::Foreign) };
     sql::lock_customer(tx, org_key).await?;
     let before = sql::customer(tx, org_key).await?;
@@ -95,6 +105,13 @@ async fn customer(engine: &Engine, tx: &mut Tx, _cause: &Cause, fact: &CustomerF
         return Ok(Applied::Unchanged(org_key));
     }
     sql::put_customer(tx, &after, now).await?;
+    let action = if before.is_some() { "customer.update" } else { "customer.create" };
+    let mut entry = cause.entry(org_key, action, after.customer_id.as_str()).after(audited(&after, before.as_ref()));
+    if let Some(before) = &before {
+        entry = entry.before(audited(before, None));
+    }
+    audit::append(engine, tx, entry).await?;
+    ledger::refresh(engine, tx, org_key).await?;
     Ok(Applied::Changed(org_key))
 }
 
@@ -106,5 +123,26 @@ async fn owner(tx: &mut Tx, fact: &CustomerFact) -> Result<Option<OrgKey>, Error
     match &fact.org_id {
         Some(org_id) if !fact.deleted => orgs::sql::org_key(tx, org_id).await,
         Some(_) | None => Ok(None),
+    }
+}
+
+/// The address itself is personal: the journal says only that it changed.
+fn audited(customer: &CustomerRow, before: Option<&CustomerRow>) -> serde_json::Value {
+    json!({
+        "customerId": CustomerId::as_str(&customer.customer_id),
+        "paymentMethodId": customer.default_payment_method.as_ref().map(PaymentMethodId::as_str),
+        "emailChanged": before.is_some_and(|before| before.email != customer.email),
+        "deleted": customer.deleted,
+    })
+}
+
+impl Cause {
+    fn entry(&self, org_key: OrgKey, action: &'static str, entity: &str) -> audit::Entry {
+        match self {
+            Cause::Change(scope) => audit::Entry::of(scope, action, entity),
+            Cause::Hint { worker, corr_id } => {
+                audit::Entry::by_system(worker, org_key, action, entity).corr_id(corr_id)
+            }
+        }
     }
 }

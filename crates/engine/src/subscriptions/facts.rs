@@ -11,7 +11,7 @@ use super::mirror::Mirror;
 use super::sql;
 use crate::db::{Connection, Error};
 use crate::engine::Engine;
-use crate::plans;
+use crate::{flags, plans};
 
 /// What decides an org's rights, as stored; given to `rules::entitlement::resolve`. Inside a transaction that holds the org's lock,
 /// this is what counts from its commit on.
@@ -28,7 +28,7 @@ pub(crate) async fn facts(engine: &Engine, connection: &mut Connection, org_key:
         metrics: plans::catalog(engine).metrics.keys().cloned().collect(),
         overrides: Vec::new(),
         grants: Vec::new(),
-        strict_quota: sql::strict_quota(connection, org_key).await?,
+        strict_quota: flags::strict_quota(connection, org_key).await?,
     };
     if let Some(mirror) = chosen(&mirrors) {
         facts.has_default_payment_method |= mirror.default_payment_method.is_some();

@@ -8,16 +8,27 @@
 //! no change writes nothing; a subscription keeps the plan version it was sold while its price stays; one trial per org ever.
 
 mod apply_fact;
+pub(crate) mod create;
+mod create_setup_intent;
 mod differs;
+pub(crate) mod ensure_customer;
 mod entitlements;
 mod facts;
 mod mirror;
+pub(crate) mod set_default_method;
 mod snapshot;
 pub(crate) mod sql;
+mod sync;
 #[cfg(test)]
 pub(crate) mod tests;
+pub(crate) mod upgrade;
 
+pub use create::{Created, NewSubscription, create};
+pub use create_setup_intent::{SetupIntent, create_setup_intent};
+pub use ensure_customer::{Ensured, ensure_customer};
 pub use entitlements::{Entitlements, MetricEntitlement, entitlements};
+pub use set_default_method::set_default_method;
+pub use upgrade::{Upgrade, Upgraded, upgrade};
 
 pub(crate) use apply_fact::{Applied, Cause, Fact, apply_fact};
 pub(crate) use differs::differs;
@@ -30,6 +41,7 @@ use secrecy::SecretString;
 use tollgate_connectors::billing;
 use tollgate_rules::ids::OperationId;
 
+use crate::operations::{self, Code};
 use crate::{db, plans};
 
 /// Why a change of an org's subscription did not happen.
@@ -111,6 +123,24 @@ impl From<billing::Error> for Error {
             },
             billing::Error::Unavailable(_) => Error::BillingUnavailable { operation_id: None },
             other => Error::Billing(other.to_string()),
+        }
+    }
+}
+
+impl From<operations::Error> for Error {
+    fn from(error: operations::Error) -> Error {
+        match error {
+            operations::Error::Pending { operation_id } => {
+                Error::BillingUnavailable { operation_id: Some(operation_id) }
+            }
+            operations::Error::Database(error) => error.into(),
+            operations::Error::Refused(refusal) => match (refusal.code, refusal.client_secret) {
+                (Code::PaymentActionRequired, Some(client_secret)) => Error::PaymentActionRequired { client_secret },
+                (Code::PaymentFailed | Code::PaymentActionRequired, _) => {
+                    Error::PaymentFailed { message: refusal.message, reason: refusal.reason }
+                }
+                (Code::Missing | Code::Refused | Code::Credentials | Code::Off, _) => Error::Billing(refusal.message),
+            },
         }
     }
 }

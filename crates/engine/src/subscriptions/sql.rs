@@ -1,6 +1,6 @@
 //! Statements about customers, subscriptions and what decided an org's rights.
 
-pub(super) mod usage;
+pub(crate) mod usage;
 
 use tollgate_rules::billing::SubscriptionStatus;
 use tollgate_rules::entitlement::OrgStatus;
@@ -25,7 +25,6 @@ pub(crate) const ALL: &[&Statement] = &[
     &LAST_SNAPSHOT,
     &SNAPSHOT_AT,
     &ADD_SNAPSHOT,
-    &STRICT_QUOTA,
 ];
 
 const ORG: Statement = Statement::new(
@@ -114,12 +113,6 @@ const ADD_SNAPSHOT: Statement = Statement::new(
     "subscriptions.add_snapshot",
     "INSERT INTO entitlements (org_key, entry_no, known_from, facts) VALUES ($1, $2, $3, $4)",
 );
-/// The org's own value of the flag, else the global one.
-const STRICT_QUOTA: Statement = Statement::new(
-    "subscriptions.strict_quota",
-    "SELECT value FROM operator_flags WHERE name = 'strict_quota' AND org_key IN (0, $1) ORDER BY org_key DESC LIMIT 1",
-);
-
 /// What an org's own rows say about its rights.
 pub(super) struct OrgRow {
     pub(super) status: OrgStatus,
@@ -242,12 +235,6 @@ pub(super) async fn snapshot_at(
 pub(super) async fn add_snapshot(tx: &mut Tx, org_key: OrgKey, row: &SnapshotRow) -> Result<(), Error> {
     let args = [org_key.0.into(), row.entry_no.into(), row.known_from.into(), (&row.facts).into()];
     tx.execute(&ADD_SNAPSHOT, &args).await.map(|_| ())
-}
-
-/// Whether quota denials are enforced for the org; only the value `false` turns them off.
-pub(super) async fn strict_quota(connection: &mut Connection, org_key: OrgKey) -> Result<bool, Error> {
-    let row = connection.optional(&STRICT_QUOTA, &[org_key.0.into()]).await?;
-    Ok(row.map(|row| row.text("value")).transpose()?.is_none_or(|value| value.trim() != "false"))
 }
 
 fn mirror(row: &Row) -> Result<Mirror, Error> {

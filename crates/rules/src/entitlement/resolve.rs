@@ -9,6 +9,7 @@ use crate::subscription::{Access, access, grace_end, status_at};
 use crate::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the org may use at `now`, from what is known at this moment.
 ///
@@ -82,10 +83,18 @@ fn paid_period(subscription: &SubscriptionState, now: Timestamp) -> Period {
     if now >= item.end {
         return quota_period(subscription.anchor, now).within(Period::new(item.end, Timestamp::MAX));
     }
-    match subscription.interval {
+    // A clock that lags behind Stripe's start of the period belongs to the period's first month.
+    let period = match subscription.interval {
         Interval::Month => item,
-        // A clock that lags behind Stripe's start of the period belongs to the period's first month.
         Interval::Year => quota_period(subscription.anchor, now.max(item.start)).within(item),
+    };
+    // Stripe counts whole seconds: a trial that ended within its first one began at the very moment the paid period does. They
+    // are two periods all the same.
+    match subscription.trial {
+        Some(trial) if trial.start == period.start => {
+            Period::new(period.start.plus(Duration::from_micros(1)), period.end)
+        }
+        Some(_) | None => period,
     }
 }
 

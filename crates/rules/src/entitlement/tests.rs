@@ -166,6 +166,17 @@ fn a_trial_that_ends_becomes_the_paid_plan_only_with_a_payment_method() {
 }
 
 #[test]
+fn a_trial_that_ended_within_its_first_second_is_a_period_of_its_own() {
+    let mut facts = starter();
+    let start = at("2026-01-15T09:00:00Z");
+    subscription(&mut facts).trial = Some(Period::new(start, start));
+    assert_eq!(
+        resolved(&facts, "2026-01-15T09:00:00.5Z").period,
+        Some(period("2026-01-15T09:00:00.000001Z", "2026-02-15T09:00:00Z"))
+    );
+}
+
+#[test]
 fn a_server_that_slept_takes_the_steps_that_stripe_took() {
     let facts = starter();
     let label = |now: &str| resolved(&facts, now).period.unwrap();

@@ -15,6 +15,9 @@ const UPDATE: &str = "balance:int email name description phone metadata:map \
     address:{city country line1 line2 postal_code state} invoice_settings:{default_payment_method footer} \
     preferred_locales:[str] tax_exempt:(none,exempt,reverse)";
 
+/// The largest balance, owed or credited.
+const BALANCE_MAX: u64 = 999_999_999_999;
+
 pub(super) const ROUTES: &[Route] = &[
     Route::new("POST", "/v1/customers", CREATE, create),
     Route::list("/v1/customers", "email created:int|{gt:int gte:int lt:int lte:int} test_clock", index),
@@ -41,7 +44,7 @@ fn create(call: &mut Call<'_, '_>) -> Done {
         "livemode": false, "metadata": {}, "name": null, "next_invoice_sequence": 1, "phone": null, "preferred_locales": [],
         "shipping": null, "tax_exempt": "none", "test_clock": clock, "_clock": clock,
     });
-    apply(&mut customer, &call.params);
+    apply(&mut customer, &call.params)?;
     call.desk.insert(&customer)?;
     if let Some(method) = call.params["payment_method"].as_str().map(str::to_owned) {
         payment_methods::attach_to(call.desk, &method, &customer)?;
@@ -55,18 +58,27 @@ fn create(call: &mut Call<'_, '_>) -> Done {
 fn update(call: &mut Call<'_, '_>) -> Done {
     let before = live(call)?;
     let mut after = before.clone();
-    apply(&mut after, &call.params);
+    apply(&mut after, &call.params)?;
     set_default_method(call, &mut after)?;
     call.desk.change(&before, after, "customer.updated")
 }
 
-fn apply(customer: &mut Value, params: &Value) {
+fn apply(customer: &mut Value, params: &Value) -> Done<()> {
+    match params["balance"].as_i64() {
+        Some(balance) if balance.unsigned_abs() > BALANCE_MAX => {
+            return Err(ApiError::invalid("Invalid integer: the balance is too large")
+                .code("parameter_invalid_integer")
+                .param("balance"));
+        }
+        Some(balance) => customer["balance"] = balance.into(),
+        None => {}
+    }
     for member in ["email", "name", "description", "phone"] {
         if params.get(member).is_some() {
             customer[member] = text_or_null(params, member);
         }
     }
-    for member in ["balance", "preferred_locales", "tax_exempt"] {
+    for member in ["preferred_locales", "tax_exempt"] {
         if let Some(value) = params.get(member) {
             customer[member] = value.clone();
         }
@@ -80,6 +92,7 @@ fn apply(customer: &mut Value, params: &Value) {
     if let Some(metadata) = params.get("metadata") {
         customer["metadata"] = merge_metadata(&customer["metadata"], metadata);
     }
+    Ok(())
 }
 
 /// A given address with every member present; the empty string clears it.

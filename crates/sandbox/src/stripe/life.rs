@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::invoice_drafts::{self, Charge, Draft, Entry};
 use super::{collection, prices, proration, subscription_changes};
+use crate::AFTER_LAST_ATTEMPT;
 use crate::calendar::DAY;
 use crate::desk::{Desk, Done, int, text};
 
@@ -235,10 +236,12 @@ pub(super) fn payment_failed(desk: &mut Desk<'_>, invoice: &str) -> Done<()> {
     if !matches!(text(&before, "status"), "trialing" | "active" | "past_due") {
         return Ok(());
     }
-    if invoice["next_payment_attempt"].is_null() {
+    let last = invoice["next_payment_attempt"].is_null();
+    let unpaid = last && desk.tx.setting(AFTER_LAST_ATTEMPT)?.as_deref() == Some("mark_unpaid");
+    if last && !unpaid {
         return cancel_now(desk, &before, json!("payment_failed")).map(drop);
     }
     let mut after = before.clone();
-    after["status"] = "past_due".into();
+    after["status"] = if unpaid { "unpaid" } else { "past_due" }.into();
     desk.change(&before, after, "customer.subscription.updated").map(drop)
 }

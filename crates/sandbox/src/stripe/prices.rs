@@ -66,6 +66,7 @@ fn amount(params: &Value) -> Done<(Value, Value)> {
             let message = "You may only specify one of these parameters: unit_amount, unit_amount_decimal.";
             Err(ApiError::invalid(message).code("parameters_exclusive").param("unit_amount"))
         }
+        (Some(amount), None) if amount > AMOUNT_MAX => Err(too_large("unit_amount")),
         (Some(amount), None) if amount >= 0 => Ok((amount.into(), amount.to_string().into())),
         (Some(_), None) => {
             let message = "Invalid non-negative integer";
@@ -73,7 +74,10 @@ fn amount(params: &Value) -> Done<(Value, Value)> {
         }
         (None, Some(decimal)) => {
             let whole = decimal.split('.').nth(1).is_none_or(|fraction| fraction.bytes().all(|digit| digit == b'0'));
-            let amount = decimal.split('.').next().and_then(|digits| digits.parse::<i64>().ok()).filter(|_| whole);
+            let digits = decimal.split('.').next().unwrap_or_default();
+            let amount = digits.parse::<i64>().ok().filter(|amount| (0..=AMOUNT_MAX).contains(amount));
+            let amount = amount.ok_or_else(|| too_large("unit_amount_decimal"))?;
+            let amount = Some(amount).filter(|_| whole);
             Ok((amount.map_or(Value::Null, Value::from), decimal.into()))
         }
         (None, None) => {
@@ -81,6 +85,13 @@ fn amount(params: &Value) -> Done<(Value, Value)> {
             Err(ApiError::invalid(message).code("parameter_missing").param("unit_amount"))
         }
     }
+}
+
+/// An amount is at most eight digits, and not negative.
+const AMOUNT_MAX: i64 = 99_999_999;
+
+fn too_large(param: &str) -> ApiError {
+    ApiError::invalid(format!("Amount must be between 0 and {AMOUNT_MAX}")).code("amount_too_large").param(param)
 }
 
 fn recurring(given: &Value) -> Done {

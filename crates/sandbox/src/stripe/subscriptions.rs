@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::lists::{created_fits, equals, list};
 use super::{Call, Route, collection, life, prices, subscription_changes, subscription_starts};
 use crate::api_error::ApiError;
+use crate::calendar::TIME_MAX;
 use crate::desk::{Desk, Done, clock_of, int, merge_metadata, text};
 use crate::store::Keys;
 
@@ -181,7 +182,7 @@ pub(super) fn apply_cancellation(subscription: &mut Value, params: &Value, now: 
     match params.get("cancel_at") {
         Some(Value::Number(at)) => {
             let at = at.as_i64().unwrap_or_default();
-            if at <= now {
+            if !(now + 1..=TIME_MAX).contains(&at) {
                 return Err(ApiError::invalid("`cancel_at` must be a timestamp in the future").param("cancel_at"));
             }
             subscription["cancel_at"] = at.into();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::lists::list;
 use super::{Call, Route};
 use crate::api_error::ApiError;
-use crate::calendar::DAY;
+use crate::calendar::{DAY, TIME_MAX};
 use crate::desk::{Desk, Done, int, text};
 use crate::store::Keys;
 
@@ -19,8 +19,6 @@ pub(super) const ROUTES: &[Route] = &[
 
 /// How long Stripe keeps a test clock.
 const KEPT_DAYS: i64 = 30;
-/// The last second of the year 9000: later times have no calendar here.
-const TIME_MAX: i64 = 221_876_582_399;
 
 fn create(call: &mut Call<'_, '_>) -> Done {
     let frozen = int(&call.params, "frozen_time");

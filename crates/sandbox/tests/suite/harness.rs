@@ -80,7 +80,7 @@ impl Server {
 
     /// A call with all its parts; the answer is checked against the contract.
     pub(crate) async fn send(&self, method: &str, path: &str, form: &str, headers: &[(&str, &str)]) -> Reply {
-        let query = if method == "GET" && !form.is_empty() { format!("?{form}") } else { String::new() };
+        let query = if method != "POST" && !form.is_empty() { format!("?{form}") } else { String::new() };
         let url = format!("{}{path}{query}", self.sandbox.base_url());
         let mut request =
             self.client.request(method.parse().unwrap(), url).header("authorization", "Bearer sk_test_suite");

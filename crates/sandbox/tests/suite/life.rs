@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use tollgate_sandbox::AfterLastAttempt;
+
 use super::harness::{Server, at, id};
 
 async fn subscribe(server: &Server, customer: &str, price: &str, more: &str) -> Value {
@@ -116,6 +118,19 @@ async fn a_card_that_fails_is_tried_four_times_and_then_the_subscription_ends() 
         .collect();
     days.reverse();
     assert_eq!(days, [0, 3, 8, 15]);
+}
+
+#[tokio::test]
+async fn the_account_may_leave_subscriptions_unpaid_instead() {
+    let server = Server::start().await;
+    server.sandbox.after_last_attempt(AfterLastAttempt::MarkUnpaid).await.unwrap();
+    let (customer, price) = (server.customer(Some("chargeCustomerFail")).await, server.price(4900, "month").await);
+    let subscription = id(&subscribe(&server, &customer, &price, "&trial_period_days=1").await);
+    server.move_to_second(server.now() + 40 * 86_400).await;
+    let unpaid = server.find(&format!("/v1/subscriptions/{subscription}"), "expand[]=latest_invoice").await;
+    assert_eq!((&unpaid["status"], &unpaid["latest_invoice"]["status"]), (&json!("unpaid"), &json!("draft")));
+    server.move_to_second(server.now() + 40 * 86_400).await;
+    assert_eq!(server.subscription(&subscription).await["status"], "unpaid");
 }
 
 #[tokio::test]

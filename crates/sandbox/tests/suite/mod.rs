@@ -1,5 +1,6 @@
 //! One file per behaviour; `harness` starts servers and checks answers.
 
+mod anything;
 mod basics;
 mod changes;
 mod harness;

@@ -8,15 +8,16 @@ use tollgate_engine::db::Migrate;
 use tollgate_engine::{Engine, KeyEnvironment};
 use tollgate_rules::time::Timestamp;
 use tollgate_sandbox::{Faults, Sandbox, StartError};
-use tollgate_web::{Demo, Mode, State};
+use tollgate_web::{Mode, State};
 
 use super::Done;
+use crate::admin;
 use crate::assemble::{self, Parts};
 use crate::config::Config;
 use crate::data_dir::{DataDir, write_whole};
 use crate::failure::Failure;
 use crate::serving::{self, Port, Server, Stop};
-use crate::{banner, logs, output};
+use crate::{banner, logs, output, time_machine};
 
 /// What the sandbox is spoken to with; any key of this kind does.
 const SANDBOX_KEY: &str = "sk_test_tollgate_dev";
@@ -44,12 +45,12 @@ pub(crate) async fn run(config: &Config) -> Result<Done, Failure> {
     let sandbox = sandbox(config, &data).await?;
     let operator_key = operator_key(config, &data)?;
     let engine = engine(config, &sandbox, &operator_key, &base_url).await?;
-    let demo: Option<Demo> = None;
+    let demo: Option<tollgate_web::Demo> = None;
     let state = State {
         engine: engine.clone(),
         mode: Mode::Dev,
         render_metrics: Arc::new(move || metrics.render()),
-        time_machine: None,
+        time_machine: Some(time_machine::build(engine.clone(), sandbox.clone())),
         demo: demo.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         base_url: config.app_base_url.clone().unwrap_or_else(|| base_url.clone()),
@@ -127,6 +128,7 @@ async fn engine(
     let secret = secret.map_err(Failure::during("registering for the sandbox's webhooks"))?;
     let secrets = config.webhook_secrets.iter().cloned().chain([SecretString::from(secret)]);
     engine.webhook_secrets().set(secrets.collect());
+    admin::publish(&engine, config.catalog.clone()).await?;
     Ok(engine)
 }
 

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use http::Uri;
 use secrecy::ExposeSecret;
-use tollgate_engine::KeyEnvironment;
 use tollgate_engine::clock::BusinessClock;
 use tollgate_engine::db::Migrate;
+use tollgate_engine::{KeyEnvironment, backup};
 use tollgate_web::{Mode, State};
 
 use super::Done;
@@ -53,6 +53,7 @@ pub(crate) async fn run(config: &Config) -> Result<Done, Failure> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         base_url: public_url,
     };
+    backup::keep_daily(&engine).await.map_err(Failure::during("queueing the daily backup"))?;
     banner(config, &base_url);
     serving::ready(config.ready_file.as_deref(), &base_url, None, None)?;
     Server { listener, state, data }.run(&stop, std::future::pending()).await?;

@@ -24,7 +24,7 @@ async fn a_backup_under_load_restores_to_a_ledger_that_adds_up() {
             }
         });
     }
-    let copy = place.path().join("copy");
+    let copy = place.path().join("copy.db");
     let (code, told, messages) = server.command(&["backup", copy.to_str().unwrap(), "--json"]);
     assert_eq!(code, 0, "{messages}");
     let told: serde_json::Value = serde_json::from_str(&told).expect("--json prints JSON");
@@ -53,19 +53,14 @@ async fn a_damaged_backup_is_refused_and_the_database_stays() {
     let place = tempfile::tempdir().unwrap();
     let mut server = Server::start(Options::dev(&place.path().join("data"), &Database::Embedded)).await;
     let org = Tenant::sign_up(&server, "Acme").await;
-    let copy = place.path().join("copy");
+    let copy = place.path().join("copy.db");
     let (code, _, messages) = server.command(&["backup", copy.to_str().unwrap()]);
     assert_eq!(code, 0, "{messages}");
     server.terminate().await;
-    let file = std::fs::read_dir(&copy)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .find(|path| path.extension().is_some_and(|e| e == "db"));
-    let file = file.expect("a backup holds a database");
-    let mut bytes = std::fs::read(&file).unwrap();
+    let mut bytes = std::fs::read(&copy).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0xff;
-    std::fs::write(&file, bytes).unwrap();
+    std::fs::write(&copy, bytes).unwrap();
     let (code, _, messages) = server.command(&["restore", copy.to_str().unwrap()]);
     assert_eq!(code, 1, "{messages}");
     let server = server.restart().await;

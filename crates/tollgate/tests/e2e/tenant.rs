@@ -42,7 +42,7 @@ included = {starter}
 /// An org with a trial and a key.
 pub(crate) struct Tenant {
     pub(crate) org_id: String,
-    pub(crate) customer_id: String,
+
     pub(crate) subscription_id: String,
     pub(crate) secret: String,
     pub(crate) api: Api,
@@ -68,7 +68,7 @@ impl Tenant {
         let key = operator.ok("/api/keys.create", &json!({"orgId": org_id, "name": "test", "scopes": SCOPES})).await;
         let secret = text(&key["secret"]);
         let api = server.with_key(&secret);
-        Tenant { org_id, customer_id, subscription_id, secret, api }
+        Tenant { org_id, subscription_id, secret, api }
     }
 
     /// The same tenant at a server that was started again.

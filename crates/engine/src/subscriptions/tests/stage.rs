@@ -10,13 +10,16 @@ use tempfile::TempDir;
 use tollgate_connectors::billing::Billing;
 use tollgate_connectors::{Pacing, stripe};
 use tollgate_rules::access::Permission;
+use tollgate_rules::ids::{PaymentMethodId, UserId};
 use tollgate_rules::time::Timestamp;
 use tollgate_sandbox::{Config, Faults, Sandbox};
 
-use crate::access::{Caller, OperatorScope};
+use crate::access::{Caller, OperatorScope, OrgScope};
 use crate::clock::BusinessClock;
 use crate::db::Kind;
 use crate::engine::Engine;
+use crate::orgs;
+use crate::subscriptions::{NewSubscription, create, ensure_customer, set_default_method};
 use crate::testing::{START, TestEngine};
 
 /// The stage; derefs to the engine.
@@ -68,6 +71,40 @@ impl Stage {
     /// The operator.
     pub(crate) fn operator(&self) -> OperatorScope {
         Caller::local_operator().require_operator(Permission::PlansPublish).unwrap()
+    }
+
+    /// A new org without a customer.
+    pub(crate) async fn org(&self, name: &str) -> OrgScope {
+        let create = orgs::Create {
+            name: name.to_owned(),
+            owner_user_id: UserId::parse("user_1").unwrap(),
+            org_id: None,
+            email: None,
+            timezone: None,
+            idempotency_key: None,
+        };
+        let operator = Caller::local_operator().with_corr_id("trace_1");
+        let org = orgs::create(self, &operator, create).await.unwrap();
+        operator.require(self, Permission::BillingWrite, Some(&org.org_id)).await.unwrap()
+    }
+
+    /// A new org with a customer.
+    pub(crate) async fn customer(&self, name: &str) -> OrgScope {
+        let scope = self.org(name).await;
+        ensure_customer(self, &scope, "billing@example.com").await.unwrap();
+        scope
+    }
+
+    /// A new org in the trial of a plan.
+    pub(crate) async fn trialing(&self, lookup: &str) -> OrgScope {
+        let scope = self.customer("Acme").await;
+        create(self, &scope, &NewSubscription { price_lookup: lookup.to_owned(), quantity: None }).await.unwrap();
+        scope
+    }
+
+    /// Gives an org a payment method.
+    pub(crate) async fn pay_with(&self, scope: &OrgScope, method: &str) {
+        set_default_method(self, scope, &PaymentMethodId::parse(method).unwrap()).await.unwrap();
     }
 
     /// Moves Stripe and the engine to a moment; what was due at Stripe has happened then.

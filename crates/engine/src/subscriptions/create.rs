@@ -1,0 +1,171 @@
+//! Subscribes an org to a price: with a trial the first time, without one ever after.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use tollgate_connectors::billing::{self, PaymentBehavior};
+use tollgate_rules::billing::SubscriptionStatus;
+use tollgate_rules::catalog::Plan;
+use tollgate_rules::ids::{CustomerId, PriceId, SubscriptionId};
+use tollgate_rules::period::Interval;
+use tollgate_rules::subscription::{Stage, stage};
+use tollgate_rules::time::Timestamp;
+
+use super::apply_fact::Cause;
+use super::mirror::Mirror;
+use super::sql::{self, CustomerRow};
+use super::sync::{stop, sync};
+use super::{Error, facts};
+use crate::access::OrgScope;
+use crate::db::{self, Lane};
+use crate::engine::Engine;
+use crate::operations::{self, Kind, NewOperation, Run, Stop};
+use crate::plans;
+
+/// Billing forgets idempotency keys after a day; a little earlier we look first.
+const KEYS_KEPT: Duration = Duration::from_hours(23);
+pub(super) const QUANTITY_MAX: i64 = 1_000_000;
+
+/// What an org wants to subscribe to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSubscription {
+    /// The price's lookup key in the catalog.
+    pub price_lookup: String,
+    /// Seats; 1 where nothing is said.
+    pub quantity: Option<i64>,
+}
+
+/// The org's subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created {
+    /// Its id at billing.
+    pub subscription_id: SubscriptionId,
+    /// Its status: `trialing`; `active` or `incomplete` where the org had its trial.
+    pub status: SubscriptionStatus,
+    /// When its trial ends.
+    pub trial_ends_at: Option<Timestamp>,
+}
+
+/// Subscribes an org. The same lookup key again answers the subscription that is there.
+///
+/// # Errors
+/// [`Error::UnknownPrice`] (checked first), [`Error::BadQuantity`], [`Error::NoCustomer`], [`Error::AlreadySubscribed`] to another
+/// price; [`Error::BillingUnavailable`]: the subscription will be there by itself.
+pub async fn create(engine: &Engine, scope: &OrgScope, new: &NewSubscription) -> Result<Created, Error> {
+    let catalog = plans::catalog(engine);
+    let (plan, price) = catalog.price(&new.price_lookup).ok_or(Error::UnknownPrice)?;
+    let quantity = new.quantity.unwrap_or(1);
+    if !(1..=QUANTITY_MAX).contains(&quantity) {
+        return Err(Error::BadQuantity);
+    }
+    let found = standing(engine, scope).await?;
+    let customer = found.customer.filter(|customer| !customer.deleted).ok_or(Error::NoCustomer)?;
+    if let Some(there) = found.mirror {
+        return existing(&there, plan, price.interval);
+    }
+    let price_id = plans::price_for(engine, plan, price.interval).await?.ok_or(Error::UnknownPrice)?;
+    let trial_days = Some(catalog.trial_days(plan)).filter(|days| *days > 0 && !found.had_trial);
+    let body = billing::NewSubscription {
+        customer_id: customer.customer_id,
+        org_id: scope.org_id().clone(),
+        price_id,
+        quantity,
+        trial_days,
+        // Without a method there is nothing to charge: the first invoice waits for one.
+        payment: match customer.default_payment_method {
+            Some(_) => PaymentBehavior::AllowIncomplete,
+            None => PaymentBehavior::DefaultIncomplete,
+        },
+        default_payment_method: None,
+    };
+    let outcome = begin_and_drive(engine, scope, body).await?;
+    created(engine, scope, &outcome).await
+}
+
+/// The steps of the operation.
+pub(crate) async fn advance(run: &mut Run<'_>) -> Result<Value, Stop> {
+    let new: billing::NewSubscription = run.body()?;
+    let customer_id = new.customer_id.clone();
+    let engine = run.engine().clone();
+    let forgotten = keys_are_forgotten(run);
+    let subscription_id: SubscriptionId = run
+        .step("subscription", |key| async move {
+            if forgotten && let Some(found) = find(&engine, &new.customer_id, &new.price_id).await? {
+                return Ok(found);
+            }
+            let made = engine.billing().create_subscription(&key, &new).await.map_err(stop)?;
+            Ok(made.fact.subscription_id)
+        })
+        .await?;
+    sync(run.engine(), Cause::Change(run.scope().clone()), &customer_id).await?;
+    Ok(json!({ "subscriptionId": subscription_id.as_str() }))
+}
+
+/// Whether the operation was begun so long ago that billing may not know its keys any more.
+pub(super) fn keys_are_forgotten(run: &Run<'_>) -> bool {
+    run.engine().clock().wall.now().since(run.begun_at()) > KEYS_KEPT
+}
+
+/// What a subscription of ours left at billing when its answer was lost long ago.
+async fn find(engine: &Engine, customer_id: &CustomerId, price_id: &PriceId) -> Result<Option<SubscriptionId>, Stop> {
+    let facts = engine.billing().subscriptions_of(customer_id).await.map_err(stop)?;
+    let open = facts.into_iter().find(|fact| fact.price_id == *price_id && stage(fact.status) != Stage::Ended);
+    Ok(open.map(|fact| fact.subscription_id))
+}
+
+/// What an org has at billing.
+pub(super) struct Standing {
+    pub(super) customer: Option<CustomerRow>,
+    /// The subscription that counts, unless it has ended.
+    pub(super) mirror: Option<Mirror>,
+    pub(super) had_trial: bool,
+}
+
+pub(super) async fn standing(engine: &Engine, scope: &OrgScope) -> Result<Standing, db::Error> {
+    let mut connection = engine.db().read().await?;
+    let customer = sql::customer(&mut connection, scope.org_key()).await?;
+    let mirrors = sql::mirrors(&mut connection, scope.org_key()).await?;
+    let had_trial = sql::had_trial(&mut connection, scope.org_key()).await?;
+    let mirror = facts::chosen(&mirrors).filter(|mirror| stage(mirror.status) != Stage::Ended).cloned();
+    Ok(Standing { customer, mirror, had_trial })
+}
+
+fn existing(there: &Mirror, plan: &Plan, interval: Interval) -> Result<Created, Error> {
+    let same_plan = there.plan.as_ref().is_some_and(|(code, _)| code == plan.code.as_str());
+    if same_plan && there.interval == interval { Ok(Created::of(there)) } else { Err(Error::AlreadySubscribed) }
+}
+
+async fn begin_and_drive(engine: &Engine, scope: &OrgScope, body: billing::NewSubscription) -> Result<Value, Error> {
+    let body = serde_json::to_value(body).map_err(|error| db::Error::Bug(error.to_string()))?;
+    let operation = NewOperation { kind: Kind::SubscriptionCreate, dedupe_key: "subscription".to_owned(), body };
+    let (inner, by) = (engine.clone(), scope.clone());
+    let begin = async move {
+        let mut tx = inner.db().begin(Lane::Control).await?;
+        let begun = operations::begin(&inner, &mut tx, &by, operation).await?;
+        tx.commit().await?;
+        Ok::<_, db::Error>(begun)
+    };
+    let begun = engine.db().detached(begin).await?;
+    Ok(operations::drive(engine, begun).await?)
+}
+
+async fn created(engine: &Engine, scope: &OrgScope, outcome: &Value) -> Result<Created, Error> {
+    let id = outcome["subscriptionId"].as_str().unwrap_or_default();
+    let mut connection = engine.db().read().await?;
+    let mirrors = sql::mirrors(&mut connection, scope.org_key()).await?;
+    let mirror = mirrors.iter().find(|mirror| mirror.subscription_id.as_str() == id);
+    let mirror = mirror.ok_or_else(|| db::Error::Bug(format!("subscription {id} was not applied")))?;
+    Ok(Created::of(mirror))
+}
+
+impl Created {
+    fn of(mirror: &Mirror) -> Created {
+        let trial = mirror.trial.filter(|_| mirror.status == SubscriptionStatus::Trialing);
+        Created {
+            subscription_id: mirror.subscription_id.clone(),
+            status: mirror.status,
+            trial_ends_at: trial.map(|trial| trial.end),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Gives an org its customer at billing, once.
+
+use serde_json::{Value, json};
+
+use tollgate_connectors::billing;
+use tollgate_rules::ids::CustomerId;
+
+use super::apply_fact::Cause;
+use super::sync::{stop, sync};
+use super::{Error, sql};
+use crate::access::OrgScope;
+use crate::db::{self, Lane};
+use crate::engine::Engine;
+use crate::operations::{self, Begun, Kind, NewOperation, Run, Stop};
+use crate::orgs;
+
+/// The org's customer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ensured {
+    /// Its id at billing.
+    pub customer_id: CustomerId,
+    /// Whether this call made it.
+    pub created: bool,
+}
+
+/// Makes the org's customer, or answers the one it has. The address is used when it is made; it changes at billing from then on.
+///
+/// # Errors
+/// [`Error::BadEmail`]; [`Error::BillingUnavailable`]: the customer will be there by itself.
+pub async fn ensure_customer(engine: &Engine, scope: &OrgScope, email: &str) -> Result<Ensured, Error> {
+    orgs::check_email(email).map_err(|_| Error::BadEmail)?;
+    if let Some(customer_id) = known(engine, scope).await? {
+        return Ok(Ensured { customer_id, created: false });
+    }
+    let name = orgs::get(engine, scope).await.map_err(|error| db::Error::Unavailable(error.to_string()))?.name;
+    let new = billing::NewCustomer { org_id: scope.org_id().clone(), email: Some(email.to_owned()), name: Some(name) };
+    let body = serde_json::to_value(new).map_err(|error| db::Error::Bug(error.to_string()))?;
+    let operation = NewOperation { kind: Kind::CustomerEnsure, dedupe_key: "customer".to_owned(), body };
+    let (inner, by) = (engine.clone(), scope.clone());
+    let begin = async move {
+        let mut tx = inner.db().begin(Lane::Control).await?;
+        let begun = operations::begin(&inner, &mut tx, &by, operation).await?;
+        tx.commit().await?;
+        Ok::<_, db::Error>(begun)
+    };
+    let begun = engine.db().detached(begin).await?;
+    let created = matches!(begun, Begun::New(_));
+    operations::drive(engine, begun).await?;
+    let customer_id = known(engine, scope).await?.ok_or(Error::NoCustomer)?;
+    Ok(Ensured { customer_id, created })
+}
+
+/// The steps of the operation.
+pub(crate) async fn advance(run: &mut Run<'_>) -> Result<Value, Stop> {
+    let new: billing::NewCustomer = run.body()?;
+    let engine = run.engine().clone();
+    let forgotten = super::create::keys_are_forgotten(run);
+    let customer_id: CustomerId = run
+        .step("customer", |key| async move {
+            let email = new.email.as_deref().unwrap_or_default();
+            if forgotten && let Some(found) = engine.billing().find_customer(email, &new.org_id).await.map_err(stop)? {
+                return Ok(found.customer_id);
+            }
+            engine.billing().create_customer(&key, &new).await.map(|fact| fact.customer_id).map_err(stop)
+        })
+        .await?;
+    sync(run.engine(), Cause::Change(run.scope().clone()), &customer_id).await?;
+    Ok(json!({ "customerId": customer_id.as_str() }))
+}
+
+async fn known(engine: &Engine, scope: &OrgScope) -> Result<Option<CustomerId>, db::Error> {
+    let mut connection = engine.db().read().await?;
+    let customer = sql::customer(&mut connection, scope.org_key()).await?;
+    Ok(customer.filter(|customer| !customer.deleted).map(|customer| customer.customer_id))
+}

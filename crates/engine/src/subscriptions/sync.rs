@@ -1,0 +1,79 @@
+//! After a change at billing: fetch what it made of the customer and its subscriptions, and let it in through the one door.
+
+use tollgate_connectors::billing;
+use tollgate_rules::ids::CustomerId;
+
+use super::apply_fact::{Applied, Cause, Fact, apply_fact};
+use crate::db::Lane;
+use crate::engine::Engine;
+use crate::inbox::{Lease, Lost};
+use crate::operations::{Code, Refusal, Stop};
+
+/// Fetches a customer with its subscriptions under its lease and applies what came. Whichever of this and the webhook comes first
+/// wins; the second changes nothing.
+pub(super) async fn sync(engine: &Engine, cause: Cause, customer_id: &CustomerId) -> Result<(), Stop> {
+    let lease = Lease::acquire(engine, customer_id.as_str()).await.map_err(lost)?;
+    let facts = match fetch(engine, customer_id).await {
+        Ok(facts) => facts,
+        Err(error) => {
+            lease.release(engine).await;
+            return Err(stop(error));
+        }
+    };
+    let inner = engine.clone();
+    let write = async move {
+        let mut tx = inner.db().begin(Lane::Control).await?;
+        lease.hold(&mut tx).await?;
+        let mut changed = None;
+        for fact in &facts {
+            if let Applied::Changed(org_key) = apply_fact(&inner, &mut tx, &cause, fact).await? {
+                changed = Some(org_key);
+            }
+        }
+        lease.release_with(&mut tx).await?;
+        tx.commit().await?;
+        if let Some(org_key) = changed {
+            inner.ledger().forget(org_key);
+        }
+        Ok::<_, Lost>(())
+    };
+    engine.db().detached(write).await.map_err(lost)
+}
+
+async fn fetch(engine: &Engine, customer_id: &CustomerId) -> Result<Vec<Fact>, billing::Error> {
+    let mut facts: Vec<Fact> = engine.billing().customer(customer_id).await?.map(Fact::Customer).into_iter().collect();
+    let subscriptions = engine.billing().subscriptions_of(customer_id).await?;
+    facts.extend(subscriptions.into_iter().map(Box::new).map(Fact::Subscription));
+    Ok(facts)
+}
+
+/// What an error of billing means to an operation.
+pub(super) fn stop(error: billing::Error) -> Stop {
+    let detail = error.to_string();
+    let refuse = |code, message: String| Stop::Refused(Refusal { code, message, reason: None, client_secret: None });
+    match error {
+        billing::Error::Unavailable(_) => Stop::Later(detail),
+        billing::Error::Declined { message, client_secret: Some(secret), .. } => Stop::Refused(Refusal {
+            code: Code::PaymentActionRequired,
+            message,
+            reason: None,
+            client_secret: Some(secret),
+        }),
+        billing::Error::Declined { message, reason, client_secret: None, .. } => {
+            Stop::Refused(Refusal { code: Code::PaymentFailed, message, reason, client_secret: None })
+        }
+        billing::Error::Missing(_) => refuse(Code::Missing, detail),
+        billing::Error::Credentials(_) => refuse(Code::Credentials, detail),
+        billing::Error::Off => refuse(Code::Off, detail),
+        billing::Error::Refused(_) | billing::Error::StoredFailure(_) | billing::Error::Garbled(_) => {
+            refuse(Code::Refused, detail)
+        }
+    }
+}
+
+fn lost(error: Lost) -> Stop {
+    match error {
+        Lost::Busy | Lost::Overtaken => Stop::Later(error.to_string()),
+        Lost::Database(error) => Stop::Database(error),
+    }
+}
