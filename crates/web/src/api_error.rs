@@ -136,7 +136,7 @@ impl ApiError {
         self.with_header(http::header::RETRY_AFTER, HeaderValue::from(seconds))
     }
 
-    pub(crate) fn as_problem(mut self) -> Self {
+    pub(crate) fn into_problem(mut self) -> Self {
         self.0.shape = Shape::Problem;
         self
     }

@@ -26,9 +26,9 @@ use utoipa::ToSchema;
 use crate::answer::Answer;
 use crate::api_error::ApiError;
 use crate::request_id::RequestId;
-use crate::routes::{Access, Spec};
+use crate::routes::{Access, Repeats, Spec};
 use crate::state::App;
-use crate::{body, caller, decode, errors};
+use crate::{body, caller, decode, errors, repeats};
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -85,7 +85,7 @@ impl Call {
     /// 403, or 404 where the org is missing or foreign.
     pub(crate) async fn org(&self, named: Option<&str>) -> Result<OrgScope, ApiError> {
         match self.access {
-            Access::Org(permission) => self.org_for(permission, named).await,
+            Access::Org(permission) | Access::Operator(permission) => self.org_for(permission, named).await,
             _ => Err(ApiError::internal()),
         }
     }
@@ -152,7 +152,7 @@ where
     let answer = match outcome {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => {
-            let shaped = if spec.shape == crate::api_error::Shape::Problem { error.as_problem() } else { error };
+            let shaped = if spec.shape == crate::api_error::Shape::Problem { error.into_problem() } else { error };
             shaped.into_answer(request_id.as_str(), wants_problem)
         }
         Err(_panic) => {
@@ -183,9 +183,13 @@ where
     timing.auth_micros = micros(app.tick().saturating_sub(started));
     let body = match parts.method {
         Method::GET | Method::HEAD => Bytes::new(),
+        _ if spec.body_bytes_max == 0 => Bytes::new(),
         _ => body::read(stream, spec.body_bytes_max).await?,
     };
     let call = Call { app: app.clone(), caller, access: spec.access, parts, body, request_id: request_id.clone() };
+    if spec.repeats != Repeats::Harmless && call.parts.headers.contains_key(repeats::IDEMPOTENCY_KEY) {
+        return Box::pin(repeats::once(call, spec.repeats, handler)).await;
+    }
     handler(call).await
 }
 
@@ -248,7 +252,7 @@ fn response_is_bodyless(status: u16) -> bool {
     matches!(status, 204 | 303 | 304)
 }
 
-fn accepts_problem(headers: &HeaderMap) -> bool {
+pub(crate) fn accepts_problem(headers: &HeaderMap) -> bool {
     headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|accept| {
         accept.split(',').any(|part| {
             let kind = part.split(';').next().unwrap_or_default();

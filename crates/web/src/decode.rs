@@ -39,7 +39,7 @@ pub(crate) fn free_json<T: DeserializeOwned + ToSchema>(bytes: &[u8]) -> Result<
 ///
 /// # Errors
 /// Every fault, each pointer starting with `at`.
-pub(crate) fn value<T: DeserializeOwned + ToSchema>(value: &Value, at: &str) -> Result<T, Vec<Fault>> {
+pub(crate) fn value<'v, T: Deserialize<'v> + ToSchema>(value: &'v Value, at: &str) -> Result<T, Vec<Fault>> {
     T::deserialize(value).map_err(|error| faults_of::<T>(value, at, &error))
 }
 

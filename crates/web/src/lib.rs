@@ -13,8 +13,13 @@ mod caller;
 mod console;
 mod decision;
 mod decode;
+mod denials;
 pub mod errors;
+mod failures;
+mod fields;
 mod openapi;
+mod paging;
+mod repeats;
 mod request_id;
 mod routes;
 pub mod schema;
@@ -56,5 +61,6 @@ pub fn openapi_document() -> serde_json::Value {
 }
 
 fn all_routes() -> Vec<Route> {
-    [api::routes(), console::docs::routes()].into_iter().flatten().collect()
+    let parts = [api::routes(), console::demo::routes(), console::docs::routes(), console::start::routes()];
+    parts.into_iter().flatten().collect()
 }

@@ -17,10 +17,25 @@ const WITH_CREDENTIAL: &[errors::ErrorDoc] = &[errors::UNAUTHORIZED, errors::FOR
 /// Codes of routes that read a JSON body.
 const WITH_BODY: &[errors::ErrorDoc] = &[errors::TOO_LARGE, errors::UNSUPPORTED_MEDIA_TYPE, errors::VALIDATION_FAILED];
 
+/// Stands for the error object in the schemas of bodies that hold one.
+pub(crate) struct ErrorSchema;
+
+impl PartialSchema for ErrorSchema {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        utoipa::openapi::Ref::from_schema_name("Error").into()
+    }
+}
+
+impl utoipa::ToSchema for ErrorSchema {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Error".into()
+    }
+}
+
 /// The document of these routes.
 pub(crate) fn document(routes: &[Route]) -> Value {
     let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
-    let mut schemas = base_schemas();
+    let mut schemas = Map::new();
     for route in routes {
         for (name, schema) in &route.schemas {
             schemas.insert(name.clone(), json_of(schema));
@@ -33,6 +48,7 @@ pub(crate) fn document(routes: &[Route]) -> Value {
             }
         }
     }
+    schemas.extend(base_schemas());
     json!({
         "openapi": "3.1.0",
         "info": {

@@ -32,7 +32,8 @@ impl RequestIds {
         }
     }
 
-    fn fresh(&self) -> RequestId {
+    /// The next of ours.
+    pub(crate) fn fresh(&self) -> RequestId {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let text = format!("{}{number:08x}", self.prefix);
         RequestId(HeaderValue::try_from(text).expect("hexadecimal digits and letters fit a header"))

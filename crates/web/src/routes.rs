@@ -67,6 +67,8 @@ pub(crate) enum Repeats {
     Harmless,
     /// The first answer is kept under the key.
     Kept,
+    /// The same, sealed: it holds a secret.
+    KeptSealed,
 }
 
 /// Everything about a route that its calls need; small enough to copy into each.
@@ -158,6 +160,11 @@ impl Spec {
     /// A change that `Idempotency-Key` protects.
     pub(crate) fn change(access: Access) -> Self {
         Self { repeats: Repeats::Kept, ..Self::new(access) }
+    }
+
+    /// The same, where the answer holds a secret.
+    pub(crate) fn secret(access: Access) -> Self {
+        Self { repeats: Repeats::KeptSealed, ..Self::new(access) }
     }
 
     /// Batches: up to 8 MiB.

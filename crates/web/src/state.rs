@@ -10,6 +10,7 @@ use serde::Serialize;
 use tollgate_engine::Engine;
 use tollgate_rules::time::Timestamp;
 
+use crate::denials::Denials;
 use crate::request_id::RequestIds;
 
 /// How this server runs.
@@ -123,6 +124,7 @@ pub(crate) struct App(Arc<Inner>);
 struct Inner {
     state: State,
     request_ids: RequestIds,
+    denials: Denials,
     started: Duration,
     document: serde_json::Value,
     document_text: bytes::Bytes,
@@ -134,7 +136,7 @@ impl App {
         let request_ids = RequestIds::new(u64::from_be_bytes(clocks.entropy.bytes::<8>()));
         let started = clocks.monotonic.now();
         let document_text = bytes::Bytes::from(document.to_string());
-        Self(Arc::new(Inner { state, request_ids, started, document, document_text }))
+        Self(Arc::new(Inner { state, request_ids, denials: Denials::default(), started, document, document_text }))
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -147,6 +149,11 @@ impl App {
 
     pub(crate) fn request_ids(&self) -> &RequestIds {
         &self.0.request_ids
+    }
+
+    /// The last denials, for the start page.
+    pub(crate) fn denials(&self) -> &Denials {
+        &self.0.denials
     }
 
     /// Business time now.

@@ -1,11 +1,47 @@
 //! The JSON routes, one file per noun. Each file opens with its part of the route table.
 
+pub(crate) mod clock;
+mod entitlements;
+mod flags;
+pub(crate) mod gate;
+mod holds;
+mod inbox;
+mod keys;
+pub(crate) mod ledger;
+mod operate;
+mod orgs;
+mod plans;
 mod quota;
+mod quotas;
 mod system;
+pub(crate) mod usage;
+mod usage_batch;
+mod usage_event;
+mod usage_lists;
 
 use crate::routes::Route;
 
+pub(crate) use quota::DENIALS;
+
 /// Every JSON route, in the order of the documentation.
 pub(crate) fn routes() -> Vec<Route> {
-    [quota::routes(), system::routes()].into_iter().flatten().collect()
+    let nouns = [
+        orgs::routes(),
+        keys::routes(),
+        plans::routes(),
+        entitlements::routes(),
+        quota::routes(),
+        usage::routes(),
+        usage_batch::routes(),
+        holds::routes(),
+        usage_lists::routes(),
+        inbox::routes(),
+        flags::routes(),
+        quotas::routes(),
+        operate::routes(),
+        system::routes(),
+        gate::routes(),
+        clock::routes(),
+    ];
+    nouns.into_iter().flatten().collect()
 }

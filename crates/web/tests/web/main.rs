@@ -1,4 +1,7 @@
 //! The product over HTTP: a real engine on an embedded database, served on loopback, asked by a real client.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod keys;
 mod pages;
 mod server;
