@@ -30,6 +30,8 @@ pub(crate) struct Origin {
 pub(crate) struct Premises {
     pub(crate) seed: [u8; 32],
     pub(crate) base_url: String,
+    /// Differs from start to start.
+    pub(crate) run: String,
 }
 
 /// One transaction's view of Stripe.

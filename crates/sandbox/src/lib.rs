@@ -195,7 +195,11 @@ impl Sandbox {
             clock,
             store,
             faults: config.faults,
-            premises: Arc::new(Premises { seed, base_url: format!("http://{address}") }),
+            premises: Arc::new(Premises {
+                seed,
+                base_url: format!("http://{address}"),
+                run: alphanumeric(&fresh_seed, 16),
+            }),
             in_flight: InFlight::default(),
             requests: AtomicU64::new(0),
             wake: Notify::new(),
@@ -292,6 +296,8 @@ impl Sandbox {
     }
 
     /// Makes sure that all events go to `url`, and returns the endpoint's `whsec_…` secret; the same for the same address.
+    /// An endpoint of an earlier run that differs only in its port moves here, and in each run the
+    /// first call begins the repeats of what is still to be delivered there anew.
     ///
     /// # Errors
     /// The address is no HTTP address, or the file cannot be written.
@@ -301,7 +307,9 @@ impl Sandbox {
             let secret = stripe::webhook_endpoints::ensure(&mut Desk::new(tx, &premises, now), &url);
             (if secret.is_ok() { Fate::Commit } else { Fate::RollBack }, secret)
         });
-        secret.await?.map_err(|error| Error::Refused(error.message().to_owned()))
+        let secret = secret.await?.map_err(|error| Error::Refused(error.message().to_owned()))?;
+        self.inner.wake.notify_one();
+        Ok(secret)
     }
 
     /// Says what becomes of subscriptions after the last failed attempt; a new sandbox cancels them.

@@ -64,6 +64,18 @@ impl Tx {
         Ok(())
     }
 
+    /// Begins the repeats to an endpoint anew: its receiver was away only because it was being started again.
+    pub(crate) fn hurry_deliveries(&mut self, endpoint: &str, now_micros: i64) -> Result<()> {
+        self.run(
+            sqlx::query(
+                "UPDATE deliveries SET due = MIN(due, $2), attempts = 0 WHERE endpoint = $1 AND state = 'retry'",
+            )
+            .bind(endpoint)
+            .bind(now_micros),
+        )?;
+        Ok(())
+    }
+
     /// How many deliveries have not been attempted yet.
     pub(crate) fn unattempted(&mut self) -> Result<i64> {
         let row = self.row(sqlx::query("SELECT COUNT(*) AS n FROM deliveries WHERE state = 'new'"))?;

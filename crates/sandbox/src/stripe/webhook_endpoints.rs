@@ -53,18 +53,38 @@ fn new(desk: &mut Desk<'_>, url: &str, events: Value) -> Done {
     }))
 }
 
-/// The secret of the endpoint that gets every event at `url`, which is created when there is none.
+/// The secret of the endpoint that gets every event at `url`: the one that has this address, else one of an earlier run
+/// whose port is not in use any more, else a new one.
 pub(crate) fn ensure(desk: &mut Desk<'_>, url: &str) -> Done<String> {
-    let known = desk.all("webhook_endpoint", None, Some(url))?;
-    let endpoint = match known.into_iter().find(|endpoint| endpoint["enabled_events"] == json!(["*"])) {
-        Some(endpoint) => endpoint,
+    let mut ensured = desk.all("webhook_endpoint", None, None)?;
+    ensured.retain(|endpoint| endpoint["_run"].is_string());
+    let run = desk.premises.run.clone();
+    let same = ensured.iter().position(|endpoint| endpoint["url"] == url);
+    let moved =
+        || ensured.iter().position(|one| one["_run"] != *run && without_port(text(one, "url")) == without_port(url));
+    let mut endpoint = match same.or_else(moved) {
+        Some(index) => ensured.swap_remove(index),
         None => {
             let endpoint = new(desk, url, json!(["*"]))?;
             desk.insert(&endpoint)?;
             endpoint
         }
     };
+    if endpoint["_run"] != *run {
+        desk.tx.hurry_deliveries(text(&endpoint, "id"), desk.main_micros)?;
+    }
+    endpoint["url"] = url.into();
+    endpoint["_run"] = run.into();
+    desk.save(&endpoint)?;
     Ok(text(&endpoint, "_secret").to_owned())
+}
+
+/// `http://127.0.0.1:8787/hook` → `http://127.0.0.1` and `hook`.
+fn without_port(url: &str) -> (&str, &str) {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+    (&url[..scheme.len() + "://".len() + host.len()], path)
 }
 
 fn update(call: &mut Call<'_, '_>) -> Done {

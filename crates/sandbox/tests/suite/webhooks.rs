@@ -92,10 +92,43 @@ async fn a_receiver_that_stays_away_is_asked_again_on_the_sandboxes_clock() {
     let wait = due / 1_000_000 - server.now();
     assert!((1..=310).contains(&wait), "{wait}");
     receiver.answer(200);
-    // A restart loses nothing of what is still to be delivered.
-    let server = server.restart().await;
     server.sandbox.move_to(due + 1_000_000).await.unwrap();
     receiver.wait_for(7).await;
+}
+
+#[tokio::test]
+async fn repeats_begin_anew_when_the_receiver_announces_itself_after_a_restart() {
+    let (server, receiver) = (Server::start().await, Receiver::start().await);
+    server.sandbox.ensure_webhook_endpoint(&receiver.url()).await.unwrap();
+    receiver.answer(500);
+    server.customer(None).await;
+    receiver.wait_for(6).await;
+    receiver.answer(200);
+    let server = server.restart().await;
+    server.sandbox.ensure_webhook_endpoint(&receiver.url()).await.unwrap();
+    receiver.wait_for(7).await;
+}
+
+#[tokio::test]
+async fn a_receiver_that_moves_to_another_port_with_a_restart_takes_its_endpoint_along() {
+    let (server, old, other) = (Server::start().await, Receiver::start().await, Receiver::start().await);
+    let secret = server.sandbox.ensure_webhook_endpoint(&old.url()).await.unwrap();
+    assert_ne!(server.sandbox.ensure_webhook_endpoint(&other.url()).await.unwrap(), secret, "two in one run are two");
+    old.answer(500);
+    server.customer(None).await;
+    old.wait_for(6).await;
+    other.wait_for(1).await;
+    let server = server.restart().await;
+    let new = Receiver::start().await;
+    assert_eq!(
+        server.sandbox.ensure_webhook_endpoint(&other.url()).await.unwrap(),
+        server.sandbox.ensure_webhook_endpoint(&other.url()).await.unwrap()
+    );
+    assert_eq!(server.sandbox.ensure_webhook_endpoint(&new.url()).await.unwrap(), secret);
+    server.customer(None).await;
+    let arrivals = new.wait_for(1).await;
+    assert!(arrivals.iter().all(|arrival| signed(&secret, arrival)));
+    assert_eq!(server.find("/v1/webhook_endpoints", "").await["data"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]
