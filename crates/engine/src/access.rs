@@ -73,12 +73,6 @@ impl Caller {
         Caller::new(CallerKind::Operator { label: "local".to_owned() })
     }
 
-    /// A worker of this server.
-    #[must_use]
-    pub(crate) fn system(name: &'static str) -> Caller {
-        Caller::new(CallerKind::System { name })
-    }
-
     /// The same caller, with the trace id that audit, jobs and operations carry.
     #[must_use]
     pub fn with_corr_id(mut self, corr_id: impl Into<String>) -> Caller {

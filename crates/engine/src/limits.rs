@@ -59,6 +59,8 @@ pub struct Limits {
     pub idempotency_lease: Duration,
     /// How long readiness is answered from the last durable write.
     pub ready_cache: Duration,
+    /// How often the ledger looks for periods and holds that are due.
+    pub sweep_every: Duration,
     /// How often uses of keys are written down.
     pub key_uses_every: Duration,
     /// Commands that one transaction of the ledger commits, about; also the size of the chunks that batches are cut into.
@@ -117,6 +119,7 @@ impl Default for Limits {
             idempotency_retention: Duration::from_secs(48 * 3600),
             idempotency_lease: Duration::from_secs(60),
             ready_cache: Duration::from_secs(1),
+            sweep_every: Duration::from_secs(2),
             key_uses_every: Duration::from_secs(60),
             ledger_group_commands_max: 1024,
             ledger_entries_per_org_max: 1024,

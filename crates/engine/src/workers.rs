@@ -20,7 +20,7 @@ pub struct Workers {
 }
 
 impl Engine {
-    /// Starts what runs beside the callers: the jobs, the inbox, the sealer of the audit journal, the uses of keys. Needs a Tokio runtime.
+    /// Starts what runs beside the callers: the jobs, the inbox, the sealer of the audit journal, the ledger's sweep, the uses of keys. Needs a Tokio runtime.
     #[must_use]
     pub fn start_workers(&self) -> Workers {
         let (stop, stopped) = watch::channel(false);
@@ -37,6 +37,13 @@ impl Engine {
         tasks.spawn(every(self.limits().seal_every, stopped.clone(), "seal the audit journal", move || {
             let engine = sealer.clone();
             async move { audit::seal(&engine).await.map(|_| ()) }
+        }));
+        let ledger = self.clone();
+        tasks.spawn(every(self.limits().sweep_every, stopped.clone(), "open what is due in the ledger", move || {
+            let engine = ledger.clone();
+            async move {
+                ledger::sweep(&engine).await.map(|_| ()).map_err(|error| Error::Unavailable(error.to_string()))
+            }
         }));
         let uses = self.clone();
         tasks.spawn(every(self.limits().key_uses_every, stopped.clone(), "write down uses of keys", move || {

@@ -3,6 +3,7 @@
 //! An org sees the global map with its own on top. `strict_quota` = false is shadow mode: decide, count, mark, let pass.
 //! Invariant: a change of a flag that decisions read takes effect with its transaction (the ledger's head is resolved anew).
 
+mod decide_anew;
 pub(crate) mod sql;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use crate::access::OperatorScope;
 use crate::db::{Connection, Error as DbError};
 use crate::engine::Engine;
 
+pub(crate) use decide_anew::decide_anew;
 pub use write::write;
 
 /// Decide strictly (the default), or only mark what would be denied.

@@ -2,9 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use tollgate_rules::ids::OrgId;
+use tollgate_rules::ids::{OrgId, OrgKey};
 
 use super::{Error, Subject, read, strict_quota, write};
+use crate::db::Statement;
+use crate::jobs;
 use crate::on_both;
 use crate::testing::TestEngine;
 
@@ -35,6 +37,22 @@ on_both! {
         assert!(strict().await);
         write(&engine, &server, &subject, map(json!({ "strict_quota": null }))).await.unwrap();
         assert!(!strict().await);
+    }
+
+    async fn a_changed_strictness_reaches_every_orgs_ledger(engine: TestEngine) {
+        const STRICT: Statement = Statement::new("test.strict", "SELECT strict FROM ledger_heads WHERE org_key = $1");
+        let server = engine.server();
+        let (a, b) = (engine.org("org_a").await.org_key, engine.org("org_b").await.org_key);
+        let strict = async |org: OrgKey| {
+            let mut read = engine.engine.db().read().await.unwrap();
+            read.one(&STRICT, &[org.0.into()]).await.unwrap().bool("strict").unwrap()
+        };
+        let subject = Subject::Org(OrgId::parse("org_a").unwrap());
+        write(&engine, &server, &subject, map(json!({ "strict_quota": true }))).await.unwrap();
+        assert!(strict(a).await, "its own flag counts with its transaction");
+        write(&engine, &server, &Subject::Global, map(json!({ "strict_quota": false }))).await.unwrap();
+        jobs::run_due(&engine).await.unwrap();
+        assert_eq!((strict(a).await, strict(b).await), (true, false));
     }
 
     async fn wrong_flags_change_nothing(engine: TestEngine) {

@@ -5,9 +5,9 @@ use serde_json::{Map, Value, json};
 use super::{Error, GLOBAL, STRICT_QUOTA, Subject, sql};
 use crate::access::{OperatorScope, OrgScope};
 use crate::audit;
-use crate::db::Lane;
+use crate::db::{Lane, Tx};
 use crate::engine::Engine;
-use crate::orgs;
+use crate::{jobs, ledger, orgs};
 
 /// Flags of one subject.
 const FLAGS_MAX: usize = 100;
@@ -26,8 +26,16 @@ pub async fn write(
         check(engine, name, value)?;
     }
     let of = key_of(engine, scope, subject).await?;
-    let (task, by) = (engine.clone(), scope.clone());
-    engine.db().detached(async move { store(&task, &by, of.as_ref(), changes).await }).await
+    let decides = changes.contains_key(STRICT_QUOTA);
+    let (task, by, about) = (engine.clone(), scope.clone(), of.clone());
+    let flags = engine.db().detached(async move { store(&task, &by, about.as_ref(), changes).await }).await?;
+    if decides {
+        match of {
+            Some(of) => engine.ledger().forget(of.org_key()),
+            None => engine.wake_workers(),
+        }
+    }
+    Ok(flags)
 }
 
 async fn store(
@@ -58,9 +66,28 @@ async fn store(
             None => audit::Entry::server(by, "flags.write", "global"),
         };
         audit::append(engine, &mut tx, entry.before(json!(before)).after(json!(after))).await?;
+        if before.get(STRICT_QUOTA) != after.get(STRICT_QUOTA) {
+            decide_anew(engine, &mut tx, by, of).await?;
+        }
         tx.commit().await?;
     }
     Ok(after)
+}
+
+/// One org is decided anew in this transaction; all of them by a job, page by page, which is queued in it.
+async fn decide_anew(engine: &Engine, tx: &mut Tx, by: &OperatorScope, of: Option<&OrgScope>) -> Result<(), Error> {
+    if let Some(of) = of {
+        return Ok(ledger::refresh(engine, tx, of.org_key()).await?);
+    }
+    let job = jobs::Job {
+        kind: jobs::Kind::DecideAnew,
+        key: "global".to_owned(),
+        org_key: None,
+        payload: Value::Null,
+        run_at: engine.now(),
+        corr_id: by.corr_id().to_owned(),
+    };
+    Ok(jobs::enqueue(engine, tx, &job).await?)
 }
 
 fn check(engine: &Engine, name: &str, value: &Value) -> Result<(), Error> {

@@ -13,6 +13,8 @@ pub enum Kind {
     Backup,
     /// Finds what webhooks did not tell. Recurring.
     Reconcile,
+    /// Resolves every org's rights anew after a global flag changed.
+    DecideAnew,
     /// Does what a test says.
     #[cfg(test)]
     Probe,
@@ -25,6 +27,7 @@ impl Kind {
         Kind::Retention,
         Kind::Backup,
         Kind::Reconcile,
+        Kind::DecideAnew,
         #[cfg(test)]
         Kind::Probe,
     ];
@@ -37,6 +40,7 @@ impl Kind {
             Kind::Retention => "retention",
             Kind::Backup => "backup",
             Kind::Reconcile => "reconcile",
+            Kind::DecideAnew => "decide_anew",
             #[cfg(test)]
             Kind::Probe => "probe",
         }
@@ -53,17 +57,19 @@ impl Kind {
     pub const fn is_recurring(self) -> bool {
         match self {
             Kind::Retention | Kind::Backup | Kind::Reconcile => true,
-            Kind::Operation => false,
+            Kind::Operation | Kind::DecideAnew => false,
             #[cfg(test)]
             Kind::Probe => false,
         }
     }
 
-    /// How often a job of this kind is tried. What was begun outside is never given up before days have passed.
+    /// How often a job of this kind is tried. What was begun outside is never given up before
+    /// days have passed; housekeeping never is.
     pub(super) fn attempts_max(self, limits: &Limits) -> i64 {
         match self {
             Kind::Operation => limits.operation_attempts_max,
-            Kind::Retention | Kind::Backup | Kind::Reconcile => limits.job_attempts_max,
+            Kind::Retention | Kind::Backup | Kind::Reconcile => i64::MAX,
+            Kind::DecideAnew => limits.job_attempts_max,
             #[cfg(test)]
             Kind::Probe => limits.job_attempts_max,
         }

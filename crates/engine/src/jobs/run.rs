@@ -36,7 +36,8 @@ pub(crate) async fn work(engine: Engine, mut stop: watch::Receiver<bool>) {
                     let permit = Arc::clone(&slots).acquire_owned().await;
                     let engine = engine.clone();
                     running.spawn(async move {
-                        run_claimed(&engine, &job).await;
+                        // How it went is written down by the run itself.
+                        let _ = run_claimed(&engine, &job).await;
                         drop(permit);
                     });
                 }
@@ -62,7 +63,8 @@ pub async fn run_due(engine: &Engine) -> Result<u64, Error> {
             return Ok(runs);
         }
         for job in claimed {
-            run_claimed(engine, &job).await;
+            // How it went is written down by the run itself.
+            let _ = run_claimed(engine, &job).await;
             runs += 1;
         }
     }

@@ -11,9 +11,9 @@ use crate::db::Lane;
 use crate::engine::Engine;
 
 /// How long the old key lives on, unless it is revoked or ends before.
-pub const OVERLAP: Duration = Duration::from_secs(24 * 3600);
+pub(super) const OVERLAP: Duration = Duration::from_secs(24 * 3600);
 
-/// Makes a key of the same name, scopes and end; the old one ends after [`OVERLAP`].
+/// Makes a key of the same name, scopes and end; the old one ends after a day, so that callers can be moved one by one.
 ///
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Ended`] when the key is revoked, expired, or rotated already (of one key two secrets live, never three).

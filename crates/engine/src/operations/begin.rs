@@ -31,15 +31,6 @@ pub(crate) enum Begun {
     Running(Operation),
 }
 
-impl Begun {
-    /// The operation, new or joined.
-    pub(crate) fn operation(self) -> Operation {
-        match self {
-            Begun::New(operation) | Begun::Running(operation) => operation,
-        }
-    }
-}
-
 /// Stores the operation, held by the caller, with the job that resumes it if the caller stops half-way.
 pub(crate) async fn begin(engine: &Engine, tx: &mut Tx, scope: &OrgScope, new: NewOperation) -> Result<Begun, Error> {
     let lease = engine.limits().operation_lease;

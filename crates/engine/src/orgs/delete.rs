@@ -7,7 +7,7 @@ use crate::access::OrgScope;
 use crate::audit;
 use crate::db::Lane;
 use crate::engine::Engine;
-use crate::keys;
+use crate::{keys, ledger};
 
 /// Closes the org. The same again answers the same.
 ///
@@ -17,6 +17,7 @@ pub async fn delete(engine: &Engine, scope: &OrgScope) -> Result<Org, Error> {
     let (task, of) = (engine.clone(), scope.clone());
     let org = engine.db().detached(async move { store(&task, &of).await }).await?;
     engine.credentials().forget_org(scope.org_key());
+    engine.ledger().forget(scope.org_key());
     Ok(org)
 }
 
@@ -30,6 +31,7 @@ async fn store(engine: &Engine, scope: &OrgScope) -> Result<Org, Error> {
     let after = Org { status: OrgStatus::Closed, updated_at: now, ..before.clone() };
     sql::update(&mut tx, scope, &after).await?;
     keys::sql::revoke_all(&mut tx, scope, now).await?;
+    ledger::refresh(engine, &mut tx, scope.org_key()).await?;
     let entry = audit::Entry::of(scope, "orgs.delete", after.org_id.as_str())
         .before(update::shown(&before))
         .after(update::shown(&after));

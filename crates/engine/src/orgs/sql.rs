@@ -9,7 +9,8 @@ use crate::db::{Connection, Error, Row, Statement, Tx};
 use crate::paging::Paging;
 
 /// Every statement here.
-pub(crate) const ALL: &[&Statement] = &[&ORG_KEY, &ORG_ID, &BY_ID, &BY_KEY, &LOCK, &INSERT, &UPDATE, &RELINK, &LIST];
+pub(crate) const ALL: &[&Statement] =
+    &[&ORG_KEY, &ORG_ID, &BY_ID, &BY_KEY, &LOCK, &INSERT, &UPDATE, &RELINK, &LIST, &KEYS_AFTER];
 
 const ORG_KEY: Statement = Statement::new("orgs.key_by_id", "SELECT org_key FROM organizations WHERE org_id = $1");
 
@@ -137,6 +138,15 @@ pub(super) async fn list(
     let args = [before_key.into(), filter.status.map(OrgStatus::as_str).into(), pattern.into(), paging.fetch().into()];
     let rows = connection.all(&LIST, &args).await?;
     rows.iter().map(org).collect()
+}
+
+const KEYS_AFTER: Statement =
+    Statement::new("orgs.keys_after", "SELECT org_key FROM organizations WHERE org_key > $1 ORDER BY org_key LIMIT $2");
+
+/// A page of all orgs, for workers that go over them.
+pub(crate) async fn keys_after(connection: &mut Connection, after: OrgKey, limit: i64) -> Result<Vec<OrgKey>, Error> {
+    let rows = connection.all(&KEYS_AFTER, &[after.0.into(), limit.into()]).await?;
+    rows.iter().map(|row| row.i64("org_key").map(OrgKey)).collect()
 }
 
 /// Takes the meaning from the wildcards of `LIKE`.

@@ -9,6 +9,7 @@ use crate::access::OrgScope;
 use crate::audit;
 use crate::db::Lane;
 use crate::engine::Engine;
+use crate::ledger;
 
 /// What is to be changed; what is left out stays.
 #[derive(Debug, Clone, Default)]
@@ -46,7 +47,9 @@ pub async fn update(engine: &Engine, scope: &OrgScope, update: Update) -> Result
     let timezone = update.timezone.as_deref().map(check_timezone).transpose()?;
     let update = Update { timezone, ..update };
     let (task, scope) = (engine.clone(), scope.clone());
-    engine.db().detached(async move { store(&task, &scope, update).await }).await
+    let org = engine.db().detached(async move { store(&task, &scope, update).await }).await?;
+    engine.ledger().forget(org.org_key);
+    Ok(org)
 }
 
 async fn store(engine: &Engine, scope: &OrgScope, update: Update) -> Result<Org, Error> {
@@ -67,6 +70,9 @@ async fn store(engine: &Engine, scope: &OrgScope, update: Update) -> Result<Org,
     }
     let after = Org { updated_at: engine.now(), ..after };
     sql::update(&mut tx, scope, &after).await?;
+    if after.status != before.status {
+        ledger::refresh(engine, &mut tx, scope.org_key()).await?;
+    }
     let entry =
         audit::Entry::of(scope, "orgs.update", after.org_id.as_str()).before(shown(&before)).after(shown(&after));
     audit::append(engine, &mut tx, entry).await?;
