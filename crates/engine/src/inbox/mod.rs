@@ -22,6 +22,8 @@ pub mod reconcile;
 mod replay;
 pub(crate) mod sql;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 pub(crate) mod worker;
 

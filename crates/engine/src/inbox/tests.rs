@@ -4,4 +4,3 @@ mod crashes;
 mod operate;
 mod orders;
 mod reconciliation;
-mod stage;

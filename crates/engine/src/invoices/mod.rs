@@ -7,6 +7,8 @@
 mod apply_fact;
 mod list;
 pub(crate) mod sql;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use apply_fact::apply_fact;
 pub use list::{Error, Invoice, list};

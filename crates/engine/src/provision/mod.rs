@@ -6,6 +6,8 @@
 
 mod steps;
 mod stigg;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use steps::steps;
 pub use stigg::{Provision, stigg};

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tollgate_sandbox::Failure;
 
-use super::stage::{Life, Stage, sized};
 use crate::db::{Kind, Lane};
 use crate::fault::Manner;
+use crate::inbox::testing::{Life, Stage, sized};
 use crate::inbox::{self, Lease, Lost, Processed};
 
 /// Every place where processing may end early.

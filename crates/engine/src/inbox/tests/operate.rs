@@ -3,8 +3,8 @@
 use tollgate_connectors::billing::{NewCustomer, ObjectKind};
 use tollgate_rules::ids::OrgId;
 
-use super::stage::{Delivery, Stage};
 use crate::db::Kind;
+use crate::inbox::testing::{Delivery, Stage};
 use crate::inbox::{self, Filter, Processed, Replay, State};
 use crate::paging::Paging;
 

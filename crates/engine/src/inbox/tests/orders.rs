@@ -7,8 +7,8 @@ use secrecy::SecretString;
 use tollgate_connectors::billing::ObjectKind;
 use tollgate_connectors::stripe::webhook;
 
-use super::stage::{Delivery, Life, Stage, sized};
 use crate::db::Kind;
+use crate::inbox::testing::{Delivery, Life, Stage, sized};
 use crate::inbox::{self, Processed};
 
 /// Every order of `count` things (Heap's way, without recursion).

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::stage::{Stage, sized};
 use crate::db::Kind;
 use crate::inbox::reconcile::{Reconciled, reconcile};
+use crate::inbox::testing::{Stage, sized};
 
 /// Nothing is delivered at all: a life, its renewal a month later, and a cancellation are found all the same.
 async fn without_any_webhook(kind: Kind) {

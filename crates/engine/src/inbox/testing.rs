@@ -9,6 +9,7 @@ use tollgate_connectors::billing::{
     Billing, CustomerChange, EventHint, IdempotencyKey, ItemChange, NewCustomer, NewSubscription, PaymentBehavior,
     SubscriptionChange, TrialChange,
 };
+use tollgate_connectors::plan_mirror::PlanMirror;
 use tollgate_connectors::stripe::webhook;
 use tollgate_connectors::{Pacing, stripe};
 use tollgate_rules::ids::{CustomerId, OrgId, OrgKey, PaymentMethodId, SubscriptionId, UserId};
@@ -21,41 +22,55 @@ use crate::clock::BusinessClock;
 use crate::db::Kind;
 use crate::engine::Engine;
 use crate::limits::Limits;
+use crate::settings::Settings;
 use crate::testing::{START, TestEngine};
 use crate::{inbox, invoices, orgs, plans, subscriptions};
 
-pub(super) const SECRET: &str = "whsec_inbox_tests";
+pub(crate) const SECRET: &str = "whsec_inbox_tests";
 
 /// The engine and its Stripe.
-pub(super) struct Stage {
-    pub(super) engine: TestEngine,
-    pub(super) sandbox: Sandbox,
+pub(crate) struct Stage {
+    pub(crate) engine: TestEngine,
+    pub(crate) sandbox: Sandbox,
     _folder: tempfile::TempDir,
 }
 
 /// One org and what it has at Stripe.
 #[derive(Clone)]
-pub(super) struct Life {
-    pub(super) org_key: OrgKey,
-    pub(super) org_id: OrgId,
-    pub(super) customer_id: CustomerId,
-    pub(super) subscription_id: SubscriptionId,
+pub(crate) struct Life {
+    pub(crate) org_key: OrgKey,
+    pub(crate) org_id: OrgId,
+    pub(crate) customer_id: CustomerId,
+    pub(crate) subscription_id: SubscriptionId,
 }
 
 /// A delivery as Stripe would send it.
 #[derive(Clone)]
-pub(super) struct Delivery {
-    pub(super) hint: EventHint,
-    pub(super) raw: String,
+pub(crate) struct Delivery {
+    pub(crate) hint: EventHint,
+    pub(crate) raw: String,
 }
 
 impl Stage {
     /// An engine without workers: tests say when something is processed. `None` where the database is not there.
-    pub(super) async fn set(kind: Kind, test: &str) -> Option<Stage> {
+    pub(crate) async fn set(kind: Kind, test: &str) -> Option<Stage> {
         Stage::set_with(kind, test, |_| {}).await
     }
 
-    pub(super) async fn set_with(kind: Kind, test: &str, bounds: impl FnOnce(&mut Limits)) -> Option<Stage> {
+    pub(crate) async fn set_with(kind: Kind, test: &str, bounds: impl FnOnce(&mut Limits)) -> Option<Stage> {
+        Stage::open(kind, test, |settings, _| bounds(&mut settings.limits)).await
+    }
+
+    /// The same, with somebody who is told about plans; `mirror` is told where the stand-ins are.
+    pub(crate) async fn set_with_mirror(
+        kind: Kind,
+        test: &str,
+        mirror: impl FnOnce(&str) -> PlanMirror,
+    ) -> Option<Stage> {
+        Stage::open(kind, test, |settings, base_url| settings.plan_mirror = mirror(base_url)).await
+    }
+
+    async fn open(kind: Kind, test: &str, change: impl FnOnce(&mut Settings, &str)) -> Option<Stage> {
         let folder = tempfile::TempDir::new().expect("the temporary folder can be written");
         let config = Config {
             listen: "127.0.0.1:0".parse().expect("an address"),
@@ -77,7 +92,7 @@ impl Stage {
             settings.clock.business = BusinessClock::offset(offset);
             settings.limits.job_backoff_first = Duration::from_millis(1);
             settings.limits.job_backoff_max = Duration::from_millis(4);
-            bounds(&mut settings.limits);
+            change(settings, &sandbox.base_url());
         })
         .await?;
         let stage = Stage { engine, sandbox, _folder: folder };
@@ -85,13 +100,13 @@ impl Stage {
         Some(stage)
     }
 
-    pub(super) fn key(&self) -> IdempotencyKey {
+    pub(crate) fn key(&self) -> IdempotencyKey {
         IdempotencyKey::parse(&self.engine.new_id("tollgate:test:")).expect("a key")
     }
 
     /// An org whose whole life so far happened at Stripe: a trial on starter, a card, the upgrade to growth that ended
     /// the trial. Our database knows only the org.
-    pub(super) async fn live(&self, card: &str) -> Life {
+    pub(crate) async fn live(&self, card: &str) -> Life {
         let create = orgs::Create {
             name: "Acme".to_owned(),
             owner_user_id: UserId::parse("user_1").expect("a user id"),
@@ -140,7 +155,7 @@ impl Stage {
     }
 
     /// Everything Stripe has to tell about these lives, oldest first.
-    pub(super) async fn deliveries(&self, lives: &[Life]) -> Vec<Delivery> {
+    pub(crate) async fn deliveries(&self, lives: &[Life]) -> Vec<Delivery> {
         let (mut deliveries, mut after, mut begun) = (Vec::new(), None, 0);
         loop {
             let page = self.engine.billing().events_page(START, after.as_deref()).await.expect("Stripe lists events");
@@ -159,18 +174,18 @@ impl Stage {
     }
 
     /// Delivers as Stripe does: freshly signed.
-    pub(super) async fn deliver(&self, delivery: &Delivery) {
+    pub(crate) async fn deliver(&self, delivery: &Delivery) {
         let header = self.signature(&delivery.raw, self.engine.now());
         let received = inbox::receive(&self.engine, delivery.raw.as_bytes(), &header).await.expect("it is taken in");
         assert_eq!(received.event_id, delivery.hint.event_id);
     }
 
-    pub(super) fn signature(&self, raw: &str, at: Timestamp) -> String {
+    pub(crate) fn signature(&self, raw: &str, at: Timestamp) -> String {
         webhook::sign(raw.as_bytes(), &SecretString::from(SECRET), at.as_seconds())
     }
 
     /// Processes what waits until nothing does; failed tries wait for milliseconds only.
-    pub(super) async fn settle(&self) {
+    pub(crate) async fn settle(&self) {
         for _ in 0..2_000 {
             inbox::worker::run_due(&self.engine).await.expect("the database answers");
             if inbox::open(&self.engine).await.expect("the database answers") == 0 {
@@ -182,7 +197,7 @@ impl Stage {
     }
 
     /// Whether our projection of a life is exactly what Stripe says, invoices included.
-    pub(super) async fn agrees(&self, life: &Life) -> Result<(), String> {
+    pub(crate) async fn agrees(&self, life: &Life) -> Result<(), String> {
         let billing = self.engine.billing();
         let subscription = billing.subscription(&life.subscription_id).await.expect("Stripe answers");
         let subscription = subscription.expect("the subscription exists");
@@ -211,12 +226,12 @@ impl Stage {
     }
 
     /// What must not move when nothing changes: the journal of an org's changes.
-    pub(super) async fn journal(&self, life: &Life) -> i64 {
+    pub(crate) async fn journal(&self, life: &Life) -> i64 {
         count_audit(&self.engine, life.org_key).await
     }
 }
 
-pub(super) async fn org_key(engine: &Engine, org_id: &OrgId) -> OrgKey {
+pub(crate) async fn org_key(engine: &Engine, org_id: &OrgId) -> OrgKey {
     let mut connection = engine.db().read().await.expect("the database answers");
     orgs::sql::org_key(&mut connection, org_id).await.expect("the database answers").expect("the org exists")
 }
@@ -231,37 +246,37 @@ async fn count_audit(engine: &Engine, org_key: OrgKey) -> i64 {
 }
 
 /// `CI` sizes unless a report is asked for.
-pub(super) fn sized(ci: usize, report: usize) -> usize {
+pub(crate) fn sized(ci: usize, report: usize) -> usize {
     if std::env::var("TOLLGATE_PROOF").as_deref() == Ok("report") { report } else { ci }
 }
 
 impl Stage {
     /// Cancels a subscription at its period's end, or takes that back.
-    pub(super) async fn toggle_cancel(&self, life: &Life, cancel: bool) {
+    pub(crate) async fn toggle_cancel(&self, life: &Life, cancel: bool) {
         let change = SubscriptionChange { cancel_at_period_end: Some(cancel), ..SubscriptionChange::default() };
         let changed = self.engine.billing().update_subscription(&self.key(), &life.subscription_id, &change).await;
         changed.expect("Stripe answers");
     }
 
     /// Lets time pass, at Stripe and here.
-    pub(super) async fn advance(&self, by: Duration) {
+    pub(crate) async fn advance(&self, by: Duration) {
         self.sandbox.move_to(self.engine.now().plus(by).as_micros()).await.expect("time passes");
     }
 
     /// Pretends that the list of events was read up to a moment after everything.
-    pub(super) async fn skip_events(&self) {
+    pub(crate) async fn skip_events(&self) {
         let ahead = self.engine.now().plus(Duration::from_secs(24 * 3600)).as_micros();
         let mut tx = self.engine.db().begin(crate::db::Lane::Control).await.expect("the database answers");
         inbox::sql::move_cursor(&mut tx, "events", ahead, self.engine.now()).await.expect("the database answers");
         tx.commit().await.expect("the database answers");
     }
 
-    pub(super) fn operator(&self) -> crate::access::OperatorScope {
+    pub(crate) fn operator(&self) -> crate::access::OperatorScope {
         let caller = Caller::local_operator();
         caller.require_operator(tollgate_rules::access::Permission::WebhooksOperate).expect("the operator may")
     }
 
-    pub(super) async fn listed(&self, state: inbox::State) -> Vec<inbox::InboxEvent> {
+    pub(crate) async fn listed(&self, state: inbox::State) -> Vec<inbox::InboxEvent> {
         let filter = inbox::Filter { state: Some(state), ..inbox::Filter::default() };
         let page = inbox::list(&self.engine, &self.operator(), &filter, &crate::paging::Paging::default()).await;
         page.expect("the database answers").items
