@@ -80,7 +80,8 @@ pub async fn create(engine: &Engine, scope: &OrgScope, new: &NewSubscription) ->
         default_payment_method: None,
     };
     let outcome = begin_and_drive(engine, scope, body).await?;
-    created(engine, scope, &outcome).await
+    // A call that came while another was under way hears what that one made.
+    existing(&applied(engine, scope, &outcome).await?, plan, price.interval)
 }
 
 /// The steps of the operation.
@@ -150,13 +151,12 @@ async fn begin_and_drive(engine: &Engine, scope: &OrgScope, body: billing::NewSu
     Ok(operations::drive(engine, begun).await?)
 }
 
-async fn created(engine: &Engine, scope: &OrgScope, outcome: &Value) -> Result<Created, Error> {
+async fn applied(engine: &Engine, scope: &OrgScope, outcome: &Value) -> Result<Mirror, Error> {
     let id = outcome["subscriptionId"].as_str().unwrap_or_default();
     let mut connection = engine.db().read().await?;
     let mirrors = sql::mirrors(&mut connection, scope.org_key()).await?;
-    let mirror = mirrors.iter().find(|mirror| mirror.subscription_id.as_str() == id);
-    let mirror = mirror.ok_or_else(|| db::Error::Bug(format!("subscription {id} was not applied")))?;
-    Ok(Created::of(mirror))
+    let mirror = mirrors.into_iter().find(|mirror| mirror.subscription_id.as_str() == id);
+    Ok(mirror.ok_or_else(|| db::Error::Bug(format!("subscription {id} was not applied")))?)
 }
 
 impl Created {

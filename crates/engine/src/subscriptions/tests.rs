@@ -101,6 +101,20 @@ on_stage! {
         assert!(matches!(create(&stage, &scope, &starter("plan_growth_m")).await, Err(Error::AlreadySubscribed)));
     }
 
+    async fn two_prices_at_once_make_one_subscription(stage: Stage) {
+        let scope = stage.customer("Acme").await;
+        let (starter_price, growth_price) = (starter("plan_starter_m"), starter("plan_growth_m"));
+        let answers = futures::future::join(create(&stage, &scope, &starter_price), create(&stage, &scope, &growth_price)).await;
+        let (made, refused) = match answers {
+            (Ok(made), Err(refused)) | (Err(refused), Ok(made)) => (made, refused),
+            both => panic!("{both:?}"),
+        };
+        assert!(matches!(refused, Error::AlreadySubscribed), "{refused:?}");
+        let customer_id = hear_customer(&stage, &scope).await;
+        let at_stripe = stage.billing().subscriptions_of(&customer_id).await.unwrap();
+        assert_eq!(at_stripe.iter().map(|fact| &fact.subscription_id).collect::<Vec<_>>(), [&made.subscription_id]);
+    }
+
     async fn an_org_has_one_trial_ever(stage: Stage) {
         let scope = stage.trialing("plan_starter_m").await;
         let first = create(&stage, &scope, &starter("plan_starter_m")).await.unwrap();
