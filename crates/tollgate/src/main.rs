@@ -10,6 +10,7 @@ mod data_dir;
 mod failure;
 mod logs;
 mod output;
+mod seeds;
 mod serving;
 mod settings;
 mod time_machine;

@@ -16,6 +16,7 @@ use crate::assemble::{self, Parts};
 use crate::config::Config;
 use crate::data_dir::{DataDir, write_whole};
 use crate::failure::Failure;
+use crate::seeds::{self, Seed};
 use crate::serving::{self, Port, Server, Stop};
 use crate::{banner, logs, output, time_machine};
 
@@ -37,6 +38,7 @@ pub(crate) async fn run(config: &Config) -> Result<Done, Failure> {
     if config.fresh {
         data.wipe()?;
     }
+    let new = !data.database().exists() && !data.sandbox().exists();
     let stop = Stop::on_signals()?;
     let metrics = serving::metrics()?;
     let port = if config.listen_is_default { Port::NextFree } else { Port::AsNamed };
@@ -45,7 +47,8 @@ pub(crate) async fn run(config: &Config) -> Result<Done, Failure> {
     let sandbox = sandbox(config, &data).await?;
     let operator_key = operator_key(config, &data)?;
     let engine = engine(config, &sandbox, &operator_key, &base_url).await?;
-    let demo: Option<tollgate_web::Demo> = None;
+    let seed = Seed::choose(config, new)?;
+    let demo = seeds::first(&engine, &seed, &data).await?;
     let state = State {
         engine: engine.clone(),
         mode: Mode::Dev,
@@ -69,6 +72,7 @@ pub(crate) async fn run(config: &Config) -> Result<Done, Failure> {
     });
     let beside = async {
         banner::open(config, &base_url).await;
+        seeds::rest(&engine, &seed).await;
     };
     Server { listener, state, data }.run(&stop, beside).await?;
     sandbox.stop().await;
