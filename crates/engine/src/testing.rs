@@ -32,6 +32,9 @@ pub const OPERATOR_KEY: &str = "tgo_test_operator_key_0123456789abcdef0123456789
 /// The time a test engine's business clock shows first: 2026-01-15T09:00:00Z.
 pub const START: Timestamp = Timestamp::from_seconds(1_768_467_600);
 
+/// The database on the test server that holds every test's schema.
+const SHARED: &str = "tollgate_test_shared";
+
 /// A throw-away database.
 #[derive(Debug)]
 pub struct TestDb {
@@ -42,7 +45,7 @@ pub struct TestDb {
 #[derive(Debug)]
 enum Cleanup {
     Folder(PathBuf),
-    Database { server: SecretString, name: String },
+    Schema { database: SecretString, schema: String },
 }
 
 impl TestDb {
@@ -54,14 +57,21 @@ impl TestDb {
         TestDb { source: Source::Sqlite { path: folder.join("tollgate.db") }, cleanup: Cleanup::Folder(folder) }
     }
 
-    /// An empty database on the server of `TOLLGATE_TEST_POSTGRES`; none when the variable is not set.
+    /// An empty schema on the server of `TOLLGATE_TEST_POSTGRES`; none when the variable is not set.
+    ///
+    /// A schema, because making and dropping a whole database costs seconds of disk on a small machine. All of them are in one
+    /// database that stays, and everything of a connection happens in its schema (`search_path`).
     pub async fn postgres() -> Option<TestDb> {
         let server = SecretString::from(std::env::var("TOLLGATE_TEST_POSTGRES").ok()?);
-        let name = unique("tollgate_test_");
-        on_server(&server, format!("CREATE DATABASE {name}")).await.expect("the test server creates databases");
         let options = PgConnectOptions::from_str(server.expose_secret()).expect("TOLLGATE_TEST_POSTGRES is a URL");
-        let url = options.database(&name).to_url_lossy().to_string();
-        Some(TestDb { source: Source::Postgres { url: url.into() }, cleanup: Cleanup::Database { server, name } })
+        // It is there already after the first test: then this fails, and the next statement says whether it is usable.
+        let _ = on_server(&server, format!("CREATE DATABASE {SHARED}")).await;
+        let database = SecretString::from(options.database(SHARED).to_url_lossy().to_string());
+        let schema = unique("test_");
+        on_server(&database, format!("CREATE SCHEMA {schema}")).await.expect("the test server makes schemas");
+        let joint = if database.expose_secret().contains('?') { '&' } else { '?' };
+        let url = format!("{}{joint}options%5Bsearch_path%5D={schema}", database.expose_secret());
+        Some(TestDb { source: Source::Postgres { url: url.into() }, cleanup: Cleanup::Schema { database, schema } })
     }
 
     /// A database of this kind; none (with a printed reason) when there is no server for it.
@@ -91,15 +101,17 @@ impl Drop for TestDb {
             Cleanup::Folder(folder) => {
                 let _ = std::fs::remove_dir_all(folder);
             }
-            Cleanup::Database { server, name } => {
-                let (server, statement) = (server.clone(), format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+            Cleanup::Schema { database, schema } => {
+                // What a test left open must not hold up the next one.
+                let statement = format!("SET lock_timeout = '2s'; DROP SCHEMA {schema} CASCADE");
+                let database = database.clone();
                 // A runtime of its own: the test's may be ending, and a drop cannot wait on it.
                 let dropped = std::thread::spawn(move || {
                     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-                    runtime.block_on(on_server(&server, statement)).map_err(std::io::Error::other)
+                    runtime.block_on(on_server(&database, statement)).map_err(std::io::Error::other)
                 });
                 if !matches!(dropped.join(), Ok(Ok(()))) {
-                    println!("the test database {name} was left behind");
+                    println!("the test schema {schema} was left behind");
                 }
             }
         }

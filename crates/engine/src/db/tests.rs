@@ -94,7 +94,7 @@ async fn schema(engine: &TestEngine) -> (Vec<String>, Vec<String>) {
          FROM sqlite_schema m JOIN pragma_table_info(m.name) c
          WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%' ORDER BY 1",
         "SELECT table_name || '.' || column_name || ' ' || data_type || CASE WHEN is_nullable = 'NO' THEN ' not null' ELSE '' END AS line
-         FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1",
+         FROM information_schema.columns WHERE table_schema = current_schema() ORDER BY 1",
     );
     const UNIQUE_KEYS: Statement = Statement::split(
         "test.unique_keys",
@@ -111,7 +111,7 @@ async fn schema(engine: &TestEngine) -> (Vec<String>, Vec<String>) {
               FROM unnest(i.indkey) WITH ORDINALITY AS k(attnum, n) JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = k.attnum) || ')'
               || CASE WHEN i.indpred IS NOT NULL THEN ' partial' ELSE '' END AS line
          FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace
-         WHERE n.nspname = 'public' AND i.indisunique ORDER BY 1",
+         WHERE n.nspname = current_schema() AND i.indisunique ORDER BY 1",
     );
     let mut read = engine.engine.db().read().await.unwrap();
     let mut lines = Vec::new();
