@@ -1,5 +1,6 @@
 //! The JSON routes, one file per noun. Each file opens with its part of the route table.
 
+mod billing;
 pub(crate) mod clock;
 mod entitlements;
 mod flags;
@@ -29,6 +30,7 @@ pub(crate) fn routes() -> Vec<Route> {
         orgs::routes(),
         keys::routes(),
         plans::routes(),
+        billing::routes(),
         entitlements::routes(),
         quota::routes(),
         usage::routes(),
