@@ -1,6 +1,7 @@
 //! Puts the crates together: an engine from settings, with whom it bills and whom it tells.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::SecretString;
 use tollgate_connectors::billing::Billing;
@@ -42,7 +43,7 @@ pub(crate) async fn engine(config: &Config, parts: Parts) -> Result<Engine, Fail
         database: source(config),
         migrate: parts.migrate,
         clock: clocks(parts.business),
-        limits: Limits::default(),
+        limits: limits(parts.keys),
         catalog: config.catalog.clone(),
         billing: parts.billing,
         plan_mirror: parts.plan_mirror,
@@ -53,6 +54,16 @@ pub(crate) async fn engine(config: &Config, parts: Parts) -> Result<Engine, Fail
         public_base_url: config.app_base_url.clone().unwrap_or(parts.base_url),
     };
     Engine::open(settings).await.map_err(|error| refused(&error))
+}
+
+/// The bounds; in `dev` a lost webhook is found within a minute instead of within five.
+fn limits(keys: KeyEnvironment) -> Limits {
+    let standard = Limits::default();
+    let reconcile_every = match keys {
+        KeyEnvironment::Test => Duration::from_secs(60),
+        KeyEnvironment::Live => standard.reconcile_every,
+    };
+    Limits { reconcile_every, ..standard }
 }
 
 /// An engine for a command that works on the files: no server is running on them.
