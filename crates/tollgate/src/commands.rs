@@ -38,8 +38,8 @@ pub(crate) async fn run(matches: &ArgMatches) -> Result<Done, Failure> {
     let format = if matches.get_flag("json") { Format::Json } else { Format::Text };
     let (name, inner) = matches.subcommand().unwrap_or(("dev", matches));
     match name {
-        "dev" => dev::run(&load(Mode::Dev, matches)?).await,
-        "serve" => serve::run(&load(Mode::Serve, matches)?).await,
+        "dev" => Box::pin(dev::run(&load(Mode::Dev, matches)?)).await,
+        "serve" => Box::pin(serve::run(&load(Mode::Serve, matches)?)).await,
         "sandbox" => sandbox::run(&load(Mode::Serve, matches)?, inner, format).await,
         "doctor" => doctor::run(&load(Mode::Serve, matches)?, format).await,
         "keys" => keys::run(&load(Mode::Serve, matches)?, inner, format).await,

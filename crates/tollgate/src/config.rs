@@ -83,7 +83,9 @@ impl Config {
             catalog_text,
             database_url: values.database_url()?,
             environment: values.environment(mode)?,
-            log: values.required("TOLLGATE_LOG"),
+            log: values
+                .text("TOLLGATE_LOG")
+                .unwrap_or_else(|| String::from(if mode == Mode::Dev { "warn" } else { "info" })),
             ready_file: values.path("ready-file"),
             operator_key: values.operator_key()?,
             stripe_secret_key: values.secret_with_prefix("STRIPE_SECRET_KEY", &["sk_", "rk_"])?,

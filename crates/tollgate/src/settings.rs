@@ -109,10 +109,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
         flag: "",
         variable: "TOLLGATE_LOG",
-        default: "info",
+        default: "",
         reader: Reader::All,
         value: Value::Text("FILTER"),
-        help: "What is logged: error, warn, info, debug, or a filter per module such as info,tollgate_engine=debug.",
+        help: "What is logged (`warn` in `dev`, `info` else): error, warn, info, debug, or a filter per module such as info,tollgate_engine=debug.",
     },
     Setting {
         flag: "ready-file",

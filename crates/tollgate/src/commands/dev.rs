@@ -74,7 +74,7 @@ pub(crate) async fn run(config: &Config) -> Result<Done, Failure> {
         banner::open(config, &base_url).await;
         seeds::rest(&engine, &seed).await;
     };
-    Server { listener, state, data }.run(&stop, beside).await?;
+    Box::pin(Server { listener, state, data }.run(&stop, beside)).await?;
     sandbox.stop().await;
     Ok(Done::Ok)
 }

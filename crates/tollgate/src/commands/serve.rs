@@ -56,7 +56,7 @@ pub(crate) async fn run(config: &Config) -> Result<Done, Failure> {
     backup::keep_daily(&engine).await.map_err(Failure::during("queueing the daily backup"))?;
     banner(config, &base_url);
     serving::ready(config.ready_file.as_deref(), &base_url, None, None)?;
-    Server { listener, state, data }.run(&stop, std::future::pending()).await?;
+    Box::pin(Server { listener, state, data }.run(&stop, std::future::pending())).await?;
     tracing::info!("drained and stopped");
     Ok(Done::Ok)
 }

@@ -75,9 +75,13 @@ fn run(server: &Server, steps: &[Step]) -> Vec<String> {
         script.push_str(&step.command);
         script.push_str(&format!("\nprintf '\\n{MARK}\\n'\n"));
     }
-    // The README shows the default address; this server has a free port.
+    // The README shows the default address, and no key; this server has a free port, and one.
     let address = server.api.trim_start_matches("http://");
-    let script = script.replace("127.0.0.1:8787", address);
+    let demo = std::fs::read_to_string(server.data().join("demo.json")).expect("the demo org is remembered");
+    let demo: serde_json::Value = serde_json::from_str(&demo).expect("in JSON");
+    let key = demo["key"].as_str().expect("a key");
+    let script = script.replace("127.0.0.1:8787", address).replace("tg_test_…", key);
+    let script = script.replace("target/release/tollgate", "tollgate");
     let binary = Path::new(env!("CARGO_BIN_EXE_tollgate")).parent().expect("the binary lies in a folder");
     let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap_or_default());
     let mut shell = Command::new("bash")
