@@ -63,6 +63,8 @@ pub struct Limits {
     pub sweep_every: Duration,
     /// How often uses of keys are written down.
     pub key_uses_every: Duration,
+    /// How often a node looks for plans that another one published.
+    pub plans_reload_every: Duration,
     /// Commands that one transaction of the ledger commits, about; also the size of the chunks that batches are cut into.
     pub ledger_group_commands_max: usize,
     /// Requests of one org that may wait for the ledger; the next hears 503 `overloaded`.
@@ -121,6 +123,7 @@ impl Default for Limits {
             ready_cache: Duration::from_secs(1),
             sweep_every: Duration::from_secs(2),
             key_uses_every: Duration::from_secs(60),
+            plans_reload_every: Duration::from_secs(5),
             ledger_group_commands_max: 1024,
             ledger_entries_per_org_max: 1024,
             ledger_commands_waiting_max: 1 << 20,

@@ -7,9 +7,9 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::db::{Error, Lane};
+use crate::db::{Error, Kind, Lane};
 use crate::engine::Engine;
-use crate::{audit, inbox, jobs, keys, ledger};
+use crate::{audit, inbox, jobs, keys, ledger, plans};
 
 /// The workers of one process; see [`Engine::start_workers`].
 #[derive(Debug)]
@@ -51,10 +51,17 @@ impl Engine {
             async move { keys::write_uses(&engine).await }
         }));
         let sweeper = self.clone();
-        tasks.spawn(every(self.limits().ledger_sweep_every, stopped, "sweep the ledger", move || {
+        tasks.spawn(every(self.limits().ledger_sweep_every, stopped.clone(), "sweep the ledger", move || {
             let engine = sweeper.clone();
             async move { ledger::sweep(&engine).await.map(|_| ()).map_err(Error::from) }
         }));
+        if self.db().kind() == Kind::Postgres {
+            let plans = self.clone();
+            tasks.spawn(every(self.limits().plans_reload_every, stopped, "look for published plans", move || {
+                let engine = plans.clone();
+                async move { plans::reload(&engine).await }
+            }));
+        }
         Workers { engine: self.clone(), stop, tasks }
     }
 }

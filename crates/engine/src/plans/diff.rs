@@ -4,12 +4,12 @@ use serde_json::Value;
 
 use tollgate_connectors::billing::{Billing, PriceFact};
 use tollgate_rules::catalog::{Catalog, Plan};
-use tollgate_rules::ids::{PlanCode, PriceId};
+use tollgate_rules::ids::{Metric, PlanCode, PriceId};
 
 use super::publish::{content_hash, freeze, parsed};
-use super::{Error, sql};
+use super::{Error, load, sql};
 use crate::access::OperatorScope;
-use crate::db;
+use crate::db::{self, Connection};
 use crate::engine::Engine;
 
 /// Everything that would change.
@@ -38,6 +38,9 @@ pub struct PlanDiff {
     pub change: PlanChange,
     /// Orgs with a live subscription on each of its versions: they stay there.
     pub orgs_staying: Vec<(u32, i64)>,
+    /// Metrics whose limit would go down, each with how many of the plan's orgs have used more than that in their open period:
+    /// they would exceed it if they were moved.
+    pub orgs_over: Vec<(Metric, i64)>,
 }
 
 /// A change of a plan.
@@ -115,9 +118,33 @@ async fn plans(engine: &Engine, catalog: &Catalog) -> Result<Vec<PlanDiff>, db::
     let mut plans = Vec::with_capacity(changes.len());
     for (code, change) in changes {
         let orgs_staying = sql::orgs_by_version(&mut connection, &code).await?;
-        plans.push(PlanDiff { code, change, orgs_staying });
+        let orgs_over = match (&change, catalog.plan(code.as_str())) {
+            (PlanChange::Edited { from, .. }, Some(after)) => orgs_over(engine, &mut connection, *from, after).await?,
+            _ => Vec::new(),
+        };
+        plans.push(PlanDiff { code, change, orgs_staying, orgs_over });
     }
     Ok(plans)
+}
+
+/// Who has used more than a lowered limit already.
+async fn orgs_over(
+    engine: &Engine,
+    connection: &mut Connection,
+    from: u32,
+    after: &Plan,
+) -> Result<Vec<(Metric, i64)>, db::Error> {
+    let Some(before) = load::version(engine, connection, after.code.as_str(), from).await? else {
+        return Ok(Vec::new());
+    };
+    let mut over = Vec::new();
+    for metric in before.allowances.keys() {
+        let (old, new) = (before.allowance(metric).included.units(), after.allowance(metric).included.units());
+        if let Some(units) = new.filter(|new| old.is_none_or(|old| *new < old)) {
+            over.push((metric.clone(), sql::orgs_over(connection, &after.code, metric, units).await?));
+        }
+    }
+    Ok(over)
 }
 
 async fn prices(billing: &Billing, catalog: &Catalog) -> Result<Vec<PriceDiff>, Error> {

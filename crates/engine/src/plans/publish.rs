@@ -7,10 +7,10 @@ use tollgate_rules::ids::PlanCode;
 
 use super::{Error, load, sql};
 use crate::access::OperatorScope;
-use crate::audit;
 use crate::clock::hex;
 use crate::db::{self, Lane, Tx};
 use crate::engine::Engine;
+use crate::{audit, jobs};
 
 /// What publishing changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,13 +19,15 @@ pub struct Published {
     pub versions: Vec<(PlanCode, u32)>,
     /// Plans that are no longer sold; orgs on them stay.
     pub archived: Vec<PlanCode>,
+    /// Whether there is a metric more or less to count.
+    pub metrics_changed: bool,
 }
 
 impl Published {
     /// Whether nothing changed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.versions.is_empty() && self.archived.is_empty()
+        self.versions.is_empty() && self.archived.is_empty() && !self.metrics_changed
     }
 }
 
@@ -48,6 +50,9 @@ pub async fn publish(engine: &Engine, scope: &OperatorScope, catalog: Catalog) -
         })
         .await?;
     load::reload(engine).await?;
+    if published.metrics_changed {
+        engine.wake_workers();
+    }
     Ok(published)
 }
 
@@ -78,8 +83,25 @@ pub(super) async fn publish_rows(engine: &Engine, tx: &mut Tx, catalog: &Catalog
         sql::archive(tx, &head.code, now).await?;
         published.archived.push(parsed(&head.code)?);
     }
-    sql::replace_metrics(tx, &catalog.metrics).await?;
+    let counts_others = sql::replace_metrics(tx, &catalog.metrics).await?;
+    if counts_others && !known.is_empty() {
+        published.metrics_changed = true;
+        decide_anew(engine, tx).await?;
+    }
     Ok(published)
+}
+
+/// Every org gets counters for what can be counted now: page by page, in a job.
+async fn decide_anew(engine: &Engine, tx: &mut Tx) -> Result<(), db::Error> {
+    let job = jobs::Job {
+        kind: jobs::Kind::DecideAnew,
+        key: "metrics".to_owned(),
+        org_key: None,
+        payload: serde_json::Value::Null,
+        run_at: engine.now(),
+        corr_id: String::new(),
+    };
+    jobs::enqueue(engine, tx, &job).await
 }
 
 /// A plan's content as it is frozen: everything except its version and its place in the catalog.

@@ -25,6 +25,7 @@ pub(crate) const ALL: &[&Statement] = &[
     &PRICES_OF_PLAN,
     &PUT_PRICE,
     &ORGS_BY_VERSION,
+    &ORGS_OVER,
 ];
 
 /// One publisher at a time: the embedded database has one writer anyway.
@@ -100,6 +101,14 @@ const ORGS_BY_VERSION: Statement = Statement::new(
      GROUP BY plan_version
      ORDER BY plan_version
      LIMIT 10000",
+);
+
+const ORGS_OVER: Statement = Statement::new(
+    "plans.orgs_over",
+    "SELECT COUNT(*) AS orgs
+     FROM ledger_heads h
+     JOIN usage_counters c ON c.org_key = h.org_key AND c.period_no = h.period_no
+     WHERE h.plan_code = $1 AND c.metric = $2 AND c.used > c.granted + $3",
 );
 
 /// The version in force of a plan.
@@ -197,8 +206,8 @@ pub(super) async fn metrics(connection: &mut Connection) -> Result<Vec<(Metric, 
     rows.iter().map(read).collect()
 }
 
-/// Writes the differences only.
-pub(super) async fn replace_metrics(tx: &mut Tx, metrics: &BTreeMap<Metric, MetricName>) -> Result<(), Error> {
+/// Writes the differences only; says whether there is a metric more or less.
+pub(super) async fn replace_metrics(tx: &mut Tx, metrics: &BTreeMap<Metric, MetricName>) -> Result<bool, Error> {
     let known: BTreeMap<Metric, MetricName> = self::metrics(tx).await?.into_iter().collect();
     for (metric, name) in metrics.iter().filter(|(metric, name)| known.get(*metric) != Some(*name)) {
         tx.execute(&PUT_METRIC, &[metric.as_str().into(), (&name.name).into(), (&name.unit).into()]).await?;
@@ -206,7 +215,7 @@ pub(super) async fn replace_metrics(tx: &mut Tx, metrics: &BTreeMap<Metric, Metr
     for metric in known.keys().filter(|metric| !metrics.contains_key(*metric)) {
         tx.execute(&DROP_METRIC, &[metric.as_str().into()]).await?;
     }
-    Ok(())
+    Ok(!known.keys().eq(metrics.keys()))
 }
 
 /// The plan version that a price belongs to.
@@ -266,6 +275,17 @@ pub(super) async fn put_price(tx: &mut Tx, new: &NewPriceRow<'_>) -> Result<(), 
 pub(super) async fn orgs_by_version(connection: &mut Connection, code: &PlanCode) -> Result<Vec<(u32, i64)>, Error> {
     let rows = connection.all(&ORGS_BY_VERSION, &[code.as_str().into()]).await?;
     rows.iter().map(|row| Ok((small(row, "plan_version")?, row.i64("orgs")?))).collect()
+}
+
+/// How many orgs on a plan have used more than so many units of a metric, beside what was granted, in their open period.
+pub(super) async fn orgs_over(
+    connection: &mut Connection,
+    code: &PlanCode,
+    metric: &Metric,
+    units: i64,
+) -> Result<i64, Error> {
+    let args = [code.as_str().into(), metric.as_str().into(), units.into()];
+    connection.one(&ORGS_OVER, &args).await?.i64("orgs")
 }
 
 pub(crate) fn interval(row: &Row) -> Result<Interval, Error> {

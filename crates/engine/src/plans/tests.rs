@@ -85,6 +85,49 @@ on_stage! {
         assert_eq!(version_of(&stage, "starter"), 1, "a diff changes nothing");
     }
 
+    async fn a_metric_that_is_added_can_be_counted_by_orgs_that_are_here_already(stage: Stage) {
+        let scope = stage.trialing("plan_starter_m").await;
+        let text = format!("{}\n[[metric]]\ncode = \"tokens\"\n", Catalog::default_text());
+        let published = publish(&stage, &stage.operator(), Catalog::parse(&text).unwrap()).await.unwrap();
+        assert!(published.metrics_changed && published.versions.is_empty(), "{published:?}");
+        crate::jobs::run_due(&stage).await.unwrap();
+        let tokens = tollgate_rules::ids::Metric::parse("tokens").unwrap();
+        let check = crate::ledger::Check { metric: tokens, units: tollgate_rules::quantity::Units::ONE };
+        let answer = crate::ledger::check(&stage, &scope, check).await.unwrap();
+        assert!(format!("{answer:?}").contains("QuotaExceeded"), "included with 0, hard stop: {answer:?}");
+    }
+
+    async fn a_diff_says_who_has_used_more_than_a_lowered_limit(stage: Stage) {
+        let scope = stage.trialing("plan_starter_m").await;
+        stage.pay_with(&scope, "pm_card_visa").await;
+        let choice = crate::subscriptions::Upgrade {
+            new_plan_code: tollgate_rules::ids::PlanCode::parse("starter").unwrap(),
+            interval: None,
+            quantity: None,
+            quote_id: None,
+        };
+        crate::subscriptions::upgrade(&stage, &scope, &choice).await.unwrap();
+        let over = async |units: &str| {
+            diff(&stage, &stage.operator(), &with_starter_included(units)).await.unwrap().plans[0].orgs_over.clone()
+        };
+        let api_call = tollgate_rules::ids::Metric::parse("api_call").unwrap();
+        assert_eq!(over("500").await, [(api_call.clone(), 0)]);
+        let record = crate::ledger::Record {
+            request_id: tollgate_rules::ids::RequestId::parse("r1").unwrap(),
+            items: vec![crate::ledger::Item {
+                metric: api_call.clone(),
+                units: tollgate_rules::quantity::Units::new(501).unwrap(),
+            }],
+            occurred_at: None,
+            source: "api".to_owned(),
+            force: None,
+        };
+        crate::ledger::record(&stage, &scope, record).await.unwrap();
+        assert_eq!(over("500").await, [(api_call.clone(), 1)]);
+        assert_eq!(over("501").await, [(api_call, 0)]);
+        assert_eq!(over("20000").await, [], "a limit that goes up stops nobody");
+    }
+
     async fn products_and_prices_are_made_at_stripe_once(stage: Stage) {
         let planned = diff(&stage, &stage.operator(), &default_catalog()).await.unwrap();
         assert_eq!(planned.prices.len(), 6);
