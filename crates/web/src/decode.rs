@@ -1,7 +1,7 @@
 //! From body bytes to a typed request. The common case is one pass of `serde_json` into the type; only a body that does
 //! not fit is read again, strictly, to name every wrong field.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
@@ -92,8 +92,11 @@ fn explain<'a, T: Deserialize<'a> + ToSchema>(bytes: &'a [u8], error: &serde_jso
 }
 
 fn faults_of<T: ToSchema>(document: &Value, at: &str, error: &serde_json::Error) -> Vec<Fault> {
-    let (schema, named) = schemas::<T>();
-    let mut found = schema::faults(&schema, &named, document);
+    let (schema, components) = schemas::<T>();
+    let mut found = schema::faults(&schema, &components, document);
+    // One fault per field is enough: the first says what matters.
+    let mut named = HashSet::new();
+    found.retain(|fault| named.insert(fault.pointer.clone()));
     if found.is_empty() {
         // The type is stricter than its schema (an id with a wrong prefix, say): serde's own words are all there is.
         found.push(Fault::new("", plain(&error.to_string())));
