@@ -175,16 +175,30 @@ impl Columns {
 }
 
 fn push_json(json: &mut String, column: &Arg, row: usize) {
+    use std::fmt::Write as _;
     match column {
         Arg::I64s(values) => match values.get(row).copied().flatten() {
-            Some(value) => json.push_str(&value.to_string()),
+            Some(value) => {
+                let _ = write!(json, "{value}");
+            }
             None => json.push_str("null"),
         },
         Arg::Texts(values) => match values.get(row).and_then(Option::as_deref) {
-            Some(text) => json.push_str(&Value::from(text).to_string()),
+            Some(text) => push_text(json, text),
             None => json.push_str("null"),
         },
         Arg::I64(_) | Arg::Text(_) => json.push_str("null"),
+    }
+}
+
+/// Most texts (ids, codes) need no escape: this runs for every column of every event.
+fn push_text(json: &mut String, text: &str) {
+    if text.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+        json.push_str(&Value::from(text).to_string());
+    } else {
+        json.push('"');
+        json.push_str(text);
+        json.push('"');
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tollgate_rules::ids::OrgKey;
 use tollgate_rules::ledger::{Answer, Command};
 
+use super::guess::Guess;
 use super::queue::{Answers, Entry, Queue};
 use super::receipt::{Receipted, Signed, Signer};
 use super::standing::Standings;
@@ -28,6 +29,7 @@ pub(crate) struct Ledger {
     queue: Arc<Queue>,
     standings: Standings,
     signer: Signer,
+    guess: Guess,
     group_commands_max: usize,
     writer: Mutex<Option<JoinHandle<()>>>,
     #[cfg(test)]
@@ -40,6 +42,7 @@ impl Ledger {
             queue: Arc::new(Queue::new(limits)),
             standings: Standings::new(limits),
             signer: Signer::new(receipt_secret.expose_secret().as_bytes()),
+            guess: Guess::default(),
             group_commands_max: limits.ledger_group_commands_max,
             writer: Mutex::new(None),
             #[cfg(test)]
@@ -87,6 +90,10 @@ impl Ledger {
 
     pub(super) fn standings(&self) -> &Standings {
         &self.standings
+    }
+
+    pub(super) fn guess(&self) -> &Guess {
+        &self.guess
     }
 
     pub(super) fn signer(&self) -> &Signer {

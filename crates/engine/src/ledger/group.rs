@@ -3,10 +3,11 @@
 use serde_json::json;
 
 use tollgate_rules::ids::OrgKey;
-use tollgate_rules::ledger::{Answer, Command, Standing};
+use tollgate_rules::ledger::{Answer, Command, Outcome, Standing};
 use tollgate_rules::time::Timestamp;
 
-use super::book::Books;
+use super::book::{Books, OrgBook};
+use super::guess::Ids;
 use super::queue::{Answers, Entry, Waiting};
 use super::{Error, store};
 use crate::audit;
@@ -68,14 +69,45 @@ async fn alone(engine: &Engine, entry: &Entry) -> Answers {
     answers
 }
 
+/// Commits entries in one transaction.
+///
+/// Ids are nearly always new, and the unique index finds the ones that are not when their events are appended. So the first try does
+/// not look them up; a denial, a refusal or a known id makes the second try, which does.
 async fn attempt(engine: &Engine, entries: &[&Entry]) -> Result<Vec<Answers>, Failure> {
+    let guess = engine.ledger().guess();
+    if guess.worthwhile(entries) {
+        match transact(engine, entries, Ids::TakenAsNew).await? {
+            Some(answers) => {
+                guess.was_right();
+                return Ok(answers);
+            }
+            None => guess.was_wrong(),
+        }
+    }
+    let answers = transact(engine, entries, Ids::LookedUp).await?;
+    answers.ok_or_else(|| Failure::Bad(db::Error::Bug("ids that were looked up were new and known at once".to_owned())))
+}
+
+/// One transaction; nothing when ids that were taken as new may not be.
+async fn transact(engine: &Engine, entries: &[&Entry], ids: Ids) -> Result<Option<Vec<Answers>>, Failure> {
     let now = engine.now();
     let mut tx = engine.db().begin(Lane::Ledger).await.map_err(sorted)?;
-    let (mut books, opened) = store::load(engine, &mut tx, entries, now).await.map_err(sorted)?;
+    let (mut books, opened) = store::load(engine, &mut tx, entries, (ids, now)).await.map_err(sorted)?;
     let answers = decide(&mut books, entries, now);
+    if ids == Ids::TakenAsNew && !answers.iter().flatten().all(accepted) {
+        tx.rollback().await.map_err(sorted)?;
+        return Ok(None);
+    }
     let before = engine.ledger().standings().ticket();
-    if opened || books.values().any(super::book::OrgBook::must_write) {
-        store::append(&mut tx, &books).await.map_err(sorted)?;
+    if opened || books.values().any(OrgBook::must_write) {
+        match store::append(&mut tx, &books).await {
+            Ok(()) => {}
+            Err(db::Error::Conflict(_)) if ids == Ids::TakenAsNew => {
+                tx.rollback().await.map_err(sorted)?;
+                return Ok(None);
+            }
+            Err(error) => return Err(sorted(error)),
+        }
         audit_corrections(engine, &mut tx, entries, &answers).await.map_err(sorted)?;
         if let Err(error) = tx.commit().await {
             for org_key in books.keys() {
@@ -87,7 +119,15 @@ async fn attempt(engine: &Engine, entries: &[&Entry]) -> Result<Vec<Answers>, Fa
         tx.rollback().await.map_err(sorted)?;
     }
     publish(engine, books, before);
-    Ok(answers)
+    Ok(Some(answers))
+}
+
+/// Whether an answer would be the same had its id been looked up and found new.
+fn accepted(answer: &Result<Answer, Error>) -> bool {
+    match answer {
+        Ok(Answer::Recorded(Outcome::Allowed(_)) | Answer::Reserved(Outcome::Allowed(_)) | Answer::Hold(_)) => true,
+        Ok(Answer::Recorded(_) | Answer::Reserved(_) | Answer::Corrected(_) | Answer::Seeded(_)) | Err(_) => false,
+    }
 }
 
 /// Corrections are changes by a person: each has its entry in the audit journal, beside its line in the ledger.

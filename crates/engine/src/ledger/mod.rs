@@ -24,6 +24,7 @@ mod events;
 mod explain;
 mod facts;
 mod group;
+mod guess;
 mod history;
 mod hold;
 mod holds;

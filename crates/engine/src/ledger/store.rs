@@ -8,6 +8,7 @@ use tollgate_rules::ledger::{Book, Command, Event, Head, Standing, Verb};
 use tollgate_rules::time::Timestamp;
 
 use super::book::{Books, OrgBook};
+use super::guess::Ids;
 use super::queue::Entry;
 use super::{rollover, rows, sql};
 use crate::db::{Columns, Connection, Error, Tx};
@@ -18,14 +19,16 @@ pub(super) async fn load(
     engine: &Engine,
     tx: &mut Tx,
     entries: &[&Entry],
-    now: Timestamp,
+    (ids, now): (Ids, Timestamp),
 ) -> Result<(Books, bool), Error> {
     let orgs: BTreeSet<OrgKey> = entries.iter().map(|entry| entry.org_key).collect();
     let orgs: Vec<OrgKey> = orgs.into_iter().collect();
     let (heads, opened) = rollover::heads_at(engine, tx, &orgs, now).await?;
     let mut books: Books =
         heads.into_iter().map(|(org, head)| (org, OrgBook::new(Book::new(head, Vec::new())))).collect();
-    load_known(tx, entries, &mut books).await?;
+    if ids == Ids::LookedUp {
+        load_known(tx, entries, &mut books).await?;
+    }
     load_named_holds(tx, entries, &mut books).await?;
     load_counters(tx, &mut books).await?;
     let looked: BTreeSet<OrgKey> =
