@@ -179,13 +179,16 @@ async fn over(stream: UnixStream, request: &Request) -> Result<Value, Failure> {
     }
 }
 
-/// Serves the socket until told to stop; a request that is running then may end.
+/// Opens the socket; commands that come now wait until it is served.
 ///
 /// # Errors
 /// The socket cannot be made.
-pub(crate) async fn serve(path: &Path, context: &Arc<Context>, stop: &Stop) -> Result<(), Failure> {
-    let listener =
-        private_socket(path).map_err(Failure::during(format!("opening the admin socket {}", path.display())))?;
+pub(crate) fn listen(path: &Path) -> Result<UnixListener, Failure> {
+    private_socket(path).map_err(Failure::during(format!("opening the admin socket {}", path.display())))
+}
+
+/// Serves the socket until told to stop; a request that is running then may end.
+pub(crate) async fn serve(listener: UnixListener, context: &Arc<Context>, stop: &Stop) {
     let mut running = JoinSet::new();
     loop {
         tokio::select! {
@@ -199,10 +202,7 @@ pub(crate) async fn serve(path: &Path, context: &Arc<Context>, stop: &Stop) -> R
             () = stop.told() => break,
         }
     }
-    // A client that went away, or a file somebody removed, is no reason to end badly.
-    let _removed = std::fs::remove_file(path);
     while running.join_next().await.is_some() {}
-    Ok(())
 }
 
 async fn answer(stream: UnixStream, context: Arc<Context>) {

@@ -14,12 +14,14 @@ pub(crate) fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("The gate between an API and its bill. Without a command: `tollgate dev`")
         .after_help(EXIT_CODES)
+        .args_override_self(true)
         .args(flags(Reader::All).map(|arg| arg.global(true)))
         .args(flags(Reader::Dev))
         .arg(switch("json", "Prints data as one JSON object").global(true))
         .subcommand(
             Command::new("dev")
                 .about("A seeded server on loopback with its own Stripe sandbox (the default)")
+                .args_override_self(true)
                 .args(flags(Reader::Dev)),
         )
         .subcommand(Command::new("serve").about("The server in production").args(flags(Reader::Serve)))
@@ -47,8 +49,8 @@ pub(crate) fn command() -> Command {
         .subcommand(usage())
         .subcommand(Command::new("backup").about("Copies the embedded database while it runs").arg(required(
             "to",
-            "DIR",
-            "A directory that does not exist yet",
+            "FILE",
+            "A file that does not exist yet",
         )))
         .subcommand(
             Command::new("restore")

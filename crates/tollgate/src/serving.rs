@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tollgate_engine::Engine;
@@ -108,6 +108,8 @@ pub(crate) struct Server {
     pub(crate) listener: TcpListener,
     /// What the routes work with.
     pub(crate) state: State,
+    /// Where operator commands come in.
+    pub(crate) admin: UnixListener,
     /// Its data directory.
     pub(crate) data: DataDir,
 }
@@ -160,15 +162,15 @@ impl Server {
         let workers = engine.start_workers();
         let context =
             Arc::new(admin::Context { engine: engine.clone(), time_machine: self.state.time_machine.clone() });
-        let socket = self.data.admin_socket();
-        let (served, commanded, ()) = tokio::join!(
+        let (served, (), ()) = tokio::join!(
             tollgate_web::serve(self.listener, self.state, stop.told()),
-            admin::serve(&socket, &context, stop),
+            admin::serve(self.admin, &context, stop),
             until_stopped(beside, stop),
         );
+        // Somebody may have removed it already; the next start makes it anew either way.
+        let _removed = std::fs::remove_file(self.data.admin_socket());
         workers.drain(WORKERS_DRAIN_SECONDS_MAX).await;
         engine.close().await;
-        commanded?;
         served.map_err(Failure::during("serving"))
     }
 }

@@ -58,6 +58,7 @@ pub(crate) async fn run(config: &Config) -> Result<Done, Failure> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         base_url: config.app_base_url.clone().unwrap_or_else(|| base_url.clone()),
     };
+    let admin = admin::listen(&data.admin_socket())?;
     let key = operator_key.expose_secret();
     serving::ready(config.ready_file.as_deref(), &base_url, Some(&sandbox.base_url()), Some(key))?;
     let took = engine.clock().monotonic.now().saturating_sub(begun);
@@ -74,7 +75,7 @@ pub(crate) async fn run(config: &Config) -> Result<Done, Failure> {
         banner::open(config, &base_url).await;
         seeds::rest(&engine, &seed).await;
     };
-    Box::pin(Server { listener, state, data }.run(&stop, beside)).await?;
+    Box::pin(Server { listener, state, admin, data }.run(&stop, beside)).await?;
     sandbox.stop().await;
     Ok(Done::Ok)
 }

@@ -10,6 +10,7 @@ use tollgate_engine::{KeyEnvironment, backup};
 use tollgate_web::{Mode, State};
 
 use super::Done;
+use crate::admin;
 use crate::assemble::{self, Parts};
 use crate::config::Config;
 use crate::data_dir::DataDir;
@@ -54,9 +55,10 @@ pub(crate) async fn run(config: &Config) -> Result<Done, Failure> {
         base_url: public_url,
     };
     backup::keep_daily(&engine).await.map_err(Failure::during("queueing the daily backup"))?;
+    let admin = admin::listen(&data.admin_socket())?;
     banner(config, &base_url);
     serving::ready(config.ready_file.as_deref(), &base_url, None, None)?;
-    Box::pin(Server { listener, state, data }.run(&stop, std::future::pending())).await?;
+    Box::pin(Server { listener, state, admin, data }.run(&stop, std::future::pending())).await?;
     tracing::info!("drained and stopped");
     Ok(Done::Ok)
 }

@@ -39,8 +39,8 @@ async fn a_webhook_with_a_bad_or_stale_signature_is_refused_and_not_stored() {
                 .refused(400, "bad_signature");
         }
     }
-    let stored = server.operator().get("/api/admin/webhooks.list").await.data();
-    assert_eq!(stored, json!([]), "nothing was stored");
+    let stored = server.operator().get("/api/admin/webhooks.list?limit=200").await.text;
+    assert!(!stored.contains("evt_forged"), "nothing was stored: {stored}");
     let good = signature(&body, SECRET, now);
     for _ in 0..2 {
         let taken = server
