@@ -227,9 +227,10 @@ impl Checkpointer {
         sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(&mut connection).await?;
         if wal_bytes > self.wal_bytes_max {
             // Under steady writes a passive checkpoint never sees the end of the WAL. With the writer held for the
-            // little that came since, it does, and the next write starts the WAL file from its beginning.
+            // little that came since, it does, and the next write starts the WAL file from its beginning. Passive
+            // here too: any other kind would make the writer wait for a long reader, such as a backup.
             let _writer = self.writer.lock().await;
-            sqlx::query("PRAGMA wal_checkpoint(RESTART)").execute(&mut connection).await?;
+            sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(&mut connection).await?;
         }
         *slot = Some(connection);
         Ok(())
