@@ -121,7 +121,7 @@ async fn plans_are_compared_and_applied_and_pending_changes_are_exit_code_two() 
     assert_eq!(code, 0, "{messages}");
     let (code, _, messages) = server.command(&["plans", "plan", "--plans", edited]);
     assert_eq!(code, 0, "{messages}");
-    std::fs::write(place.path().join("plans.toml"), "[[plan]]\ncode = 7\n").unwrap();
+    std::fs::write(place.path().join("plans.toml"), "[[metric]]\ncode = 7\n").unwrap();
     let (code, _, messages) = server.command(&["plans", "plan", "--plans", edited]);
     assert_eq!(code, 64);
     assert!(messages.contains("line 2"), "{messages}");

@@ -1,6 +1,8 @@
 //! What was acknowledged is there after kill -9, once, and the counters agree with it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -53,24 +55,38 @@ async fn every_acknowledged_call_survives_kill_9_under_load_exactly_once() {
 
 /// Records from many connections and kills the server at a moment nobody chose; the ids that were acknowledged.
 async fn record_until_killed(server: &mut Server, org: &Tenant, round: u32) -> Vec<String> {
+    let acknowledged = Arc::new(AtomicU64::new(0));
     let mut writers = JoinSet::new();
     for writer in 0..WRITERS {
-        let api = org.at(server);
-        writers.spawn(async move { record_until_refused(&api, &format!("r{round}-w{writer}")).await });
+        let (api, counter) = (org.at(server), Arc::clone(&acknowledged));
+        writers.spawn(async move { record_until_refused(&api, &format!("r{round}-w{writer}"), &counter).await });
     }
-    // The moment is drawn from the scheduler's own noise: how far a busy loop of yields gets.
-    let unforeseeable = u64::from(Instant::now().elapsed().subsec_nanos() % 97);
-    tokio::time::sleep(Duration::from_millis(60 + unforeseeable + u64::from(round * 37 % 211))).await;
+    // Under load means that some calls have been acknowledged and others are on their way.
+    while acknowledged.load(Ordering::Relaxed) < 1 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    tokio::time::sleep(moment(round)).await;
     server.kill();
     writers.join_all().await.concat()
 }
 
-async fn record_until_refused(api: &Api, prefix: &str) -> Vec<String> {
+/// Up to a third of a second, different in every round and in every run: how long something small took just now.
+fn moment(round: u32) -> Duration {
+    let begun = Instant::now();
+    let noise =
+        u64::from(std::process::id()) * 31 + u64::from(round) * 7_919 + u64::from(begun.elapsed().subsec_nanos());
+    Duration::from_micros(noise % 330_000)
+}
+
+async fn record_until_refused(api: &Api, prefix: &str, counter: &AtomicU64) -> Vec<String> {
     let mut acknowledged = Vec::new();
     for call in 0..100_000 {
         let id = format!("{prefix}-{call}");
         match api.try_post("/api/usage/record", &record_of(&id, 1)).await {
-            Ok(answer) if answer.status == 200 => acknowledged.push(id),
+            Ok(answer) if answer.status == 200 => {
+                acknowledged.push(id);
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
             Ok(answer) => assert_eq!(answer.status, 503, "{}", answer.text),
             Err(_) => break,
         }

@@ -126,6 +126,7 @@ async fn smoke(call: Call) -> Result<Answer, ApiError> {
         ok = smoke.ok(),
         failing = failing.join(","),
         request_id = call.request_id.as_str(),
+        corr_id = call.caller.corr_id(),
         "the smoke test ran"
     );
     let body = SmokeBody { ok: smoke.ok(), checks };
