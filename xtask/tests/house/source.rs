@@ -21,7 +21,9 @@ impl Source {
     /// Whether the whole file is test code (inline test modules are told apart by their attribute).
     pub(crate) fn is_test(&self) -> bool {
         let mut parts = self.path.split('/');
-        parts.any(|part| matches!(part, "tests" | "tests.rs" | "benches"))
+        parts.any(|part| {
+            matches!(part, "tests" | "tests.rs" | "testing" | "testing.rs" | "benches") || part.ends_with("_tests.rs")
+        })
     }
 
     pub(crate) fn file_name(&self) -> &str {
