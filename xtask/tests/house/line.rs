@@ -6,6 +6,7 @@ use serde_json::Value;
 use xtask::workspace;
 
 use crate::none;
+use crate::source;
 
 /// Each crate and the crates of ours that it may name.
 const LINE: &[(&str, &[&str])] = &[
@@ -69,6 +70,27 @@ fn the_rules_stay_pure_through_all_their_dependencies() {
         .map(|library| format!("tollgate-rules reaches {library}"))
         .collect();
     none(&violations, "The rules decide from their arguments; do the rest in the engine.");
+}
+
+#[test]
+fn a_crate_declares_only_the_dependencies_it_uses() {
+    let mut violations = Vec::new();
+    for (package, dependencies) in normal_dependencies() {
+        let directory = if package == "xtask" {
+            "xtask/".to_owned()
+        } else {
+            format!("crates/{}/", package.strip_prefix("tollgate-").unwrap_or(&package))
+        };
+        let sources: Vec<_> = source::all().iter().filter(|file| file.path.starts_with(&directory)).collect();
+        for dependency in dependencies {
+            let name = dependency.replace('-', "_");
+            let named = |text: &str| text.contains(&format!("{name}::")) || text.contains(&format!("use {name}"));
+            if !sources.iter().any(|file| named(&file.text)) {
+                violations.push(format!("{package} declares {dependency} and does not use it"));
+            }
+        }
+    }
+    none(&violations, "Remove the dependency from the crate's Cargo.toml.");
 }
 
 /// Each workspace member with the names of its normal and build dependencies.
