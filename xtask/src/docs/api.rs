@@ -67,7 +67,7 @@ fn render_operation(out: &mut String, openapi: &Value, operation: &Operation<'_>
         }
     }
     let dev = if value["x-dev-only"] == true { " Only in `dev`." } else { "" };
-    write!(out, "Permission: `{}`.{dev}\n", operation.permission()).expect("a string takes text");
+    writeln!(out, "Permission: `{}`.{dev}", operation.permission()).expect("a string takes text");
     let parameters = value["parameters"].as_array().map_or(&[][..], Vec::as_slice);
     let body = schema_of(&value["requestBody"]["content"]);
     let mut rows: Vec<String> = parameters.iter().map(|parameter| parameter_row(openapi, parameter)).collect();
