@@ -6,6 +6,8 @@ use std::time::Duration;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
+use crate::shapes;
+
 /// An address and a credential.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
@@ -45,7 +47,11 @@ impl Api {
     /// A call that may find the server dead.
     pub(crate) async fn try_post(&self, path: &str, body: &Value) -> Result<Answer, reqwest::Error> {
         let request = self.http.post(format!("{}{path}", self.base)).header("Content-Type", "application/json");
-        read(request.bearer_auth(&self.key).body(body.to_string())).await
+        let answer = read(request.bearer_auth(&self.key).body(body.to_string())).await?;
+        if answer.is_json() {
+            shapes::hold("post", path, answer.status, &answer.body);
+        }
+        Ok(answer)
     }
 
     /// A POST that must succeed: its `data`.
@@ -55,7 +61,11 @@ impl Api {
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
         let request = self.http.get(format!("{}{path}", self.base)).bearer_auth(&self.key);
-        read(request).await.expect("the server answers")
+        let answer = read(request).await.expect("the server answers");
+        if answer.is_json() {
+            shapes::hold("get", path, answer.status, &answer.body);
+        }
+        answer
     }
 
     /// A body and headers of the test's own making, without a credential.
@@ -91,6 +101,11 @@ impl Answer {
         assert_eq!(self.status, status, "{}", self.text);
         assert_eq!(self.body["error"]["code"], code, "{}", self.text);
         self.body.clone()
+    }
+
+    /// Whether it calls itself JSON.
+    fn is_json(&self) -> bool {
+        self.header("content-type").starts_with("application/json")
     }
 
     /// A header's text; empty when it is not there.

@@ -14,7 +14,7 @@ mod readme;
 mod refusals;
 mod rollover;
 mod server;
-
+mod shapes;
 mod shutdown;
 mod start_page;
 mod tenant;

@@ -1,7 +1,9 @@
 //! Every route of the OpenAPI document with every kind of credential: who may, is as declared; a foreign org looks like a missing one.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
-use tollgate_engine::testing::OPERATOR_KEY;
+use tollgate_engine::testing::{OPERATOR_KEY, START};
 use tollgate_rules::access::{Permission, Scope, scopes_grant};
 
 use crate::server::{Reply, Server, with_key};
@@ -58,12 +60,23 @@ async fn key(server: &Server, org: &str, scopes: &[Scope]) -> (String, String) {
     (made["secret"].as_str().unwrap().to_owned(), made["keyId"].as_str().unwrap().to_owned())
 }
 
+/// A key with every scope whose time has run out.
+async fn expired_key(server: &Server, org: &str) -> String {
+    let scopes: Vec<&str> = Scope::ALL.iter().map(|scope| scope.as_str()).collect();
+    let until = START.plus(Duration::from_secs(60));
+    let body = json!({"orgId": org, "name": "expired", "scopes": scopes, "expiresAt": until.to_string()});
+    let secret = server.operate("/api/keys.create", &body).await["secret"].as_str().unwrap().to_owned();
+    server.engine.set_now(until);
+    secret
+}
+
 #[tokio::test]
 async fn every_route_lets_in_whom_it_declares_and_nobody_else() {
     let server = Server::start("matrix").await;
     org(&server, "own").await;
     let (revoked, revoked_id) = key(&server, "org_own", Scope::ALL).await;
     server.operate("/api/keys.revoke", &json!({"orgId": "org_own", "keyId": revoked_id})).await;
+    let expired = expired_key(&server, "org_own").await;
     let mut keys = Vec::new();
     for scope in Scope::ALL {
         keys.push((vec![*scope], key(&server, "org_own", &[*scope]).await.0));
@@ -71,9 +84,8 @@ async fn every_route_lets_in_whom_it_declares_and_nobody_else() {
     keys.push((Scope::ALL.to_vec(), key(&server, "org_own", Scope::ALL).await.0));
     for operation in operations() {
         let about = format!("{} {}", operation.method, operation.path);
-        for nobody in
-            [None, Some("garbage"), Some("tg_test_0000000000000000000000000000000000"), Some(revoked.as_str())]
-        {
+        let unknown = "tg_test_0000000000000000000000000000000000";
+        for nobody in [None, Some("garbage"), Some(unknown), Some(revoked.as_str()), Some(expired.as_str())] {
             let reply = operation.call(&server, nobody, "", &json!({})).await;
             assert_eq!(reply.status == 401, !operation.public(), "{about} with {nobody:?}: {}", reply.status);
         }
@@ -110,9 +122,24 @@ async fn a_foreign_org_looks_exactly_like_a_missing_one() {
         }
         assert_eq!(seen[0], seen[1], "{} {}", operation.method, operation.path);
         assert!(matches!(seen[0].0, 404 | 403), "{} {}: {:?}", operation.method, operation.path, seen[0]);
+        the_operator_tells_them_apart(&server, &operation, &query, &body).await;
         compared += 1;
     }
     assert!(compared >= 20, "only {compared} routes name an org");
+}
+
+/// The operator may act for every org, and is told which one there is not.
+async fn the_operator_tells_them_apart(server: &Server, operation: &Operation, query: &str, body: &Value) {
+    for (name, missing) in [("org_missing", true), ("org_own", false), ("org_foreign", false)] {
+        let about = format!("{} {} for {name}", operation.method, operation.path);
+        let operation = Operation { path: operation.path.replace("org_missing", name), ..clone(operation) };
+        let body = serde_json::from_str(&body.to_string().replace("ORG", name)).unwrap();
+        let reply = operation.call(server, Some(OPERATOR_KEY), &query.replace("ORG", name), &body).await;
+        assert!(!matches!(reply.status, 401 | 403), "{about}: {}", reply.text);
+        if missing {
+            assert_eq!(reply.status, 404, "{about}: {}", reply.text);
+        }
+    }
 }
 
 fn clone(operation: &Operation) -> Operation {

@@ -13,7 +13,7 @@ use tollgate_web::{Mode, State};
 
 /// A server of its own, gone with the value.
 pub(crate) struct Server {
-    _engine: TestEngine,
+    pub(crate) engine: TestEngine,
     pub(crate) base: String,
     pub(crate) client: reqwest::Client,
     _stop: oneshot::Sender<()>,
@@ -52,7 +52,7 @@ impl Server {
         tokio::spawn(tollgate_web::serve(listener, state, async move {
             let _ = stopped.await;
         }));
-        Server { _engine: engine, base, client: client(), _stop: stop }
+        Server { engine, base, client: client(), _stop: stop }
     }
 
     pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Reply {
