@@ -38,7 +38,9 @@ pub(crate) fn document(routes: &[Route]) -> Value {
     let mut schemas = Map::new();
     for route in routes {
         for (name, schema) in &route.schemas {
-            schemas.insert(name.clone(), json_of(schema));
+            let schema = json_of(schema);
+            let other = schemas.insert(name.clone(), schema.clone());
+            assert!(other.is_none_or(|other| other == schema), "two types share the schema name {name}: rename one");
         }
         for (path, alias) in std::iter::once((&route.path, false)).chain(route.aliases.iter().map(|path| (path, true)))
         {

@@ -110,7 +110,7 @@ async fn subscribe(call: Call) -> Result<Answer, ApiError> {
 
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct OrgBody {
+struct ForOrgBody {
     /// The org; may be left out with a key of one org.
     org_id: Option<String>,
 }
@@ -123,10 +123,10 @@ struct SetupIntentAnswer {
 }
 
 /// Begins to save a payment method
-#[utoipa::path(post, path = "/api/payments/setup-intent.create", tag = "billing", request_body = OrgBody,
+#[utoipa::path(post, path = "/api/payments/setup-intent.create", tag = "billing", request_body = ForOrgBody,
     responses((status = 200, description = "The secret for the browser", body = SetupIntentAnswer)))]
 async fn setup_intent(call: Call) -> Result<Answer, ApiError> {
-    let body: OrgBody = call.json()?;
+    let body: ForOrgBody = call.json()?;
     let scope = call.org(body.org_id.as_deref()).await?;
     let intent = subscriptions::create_setup_intent(call.app.engine(), &scope).await.map_err(refused)?;
     Ok(Answer::data(&SetupIntentAnswer { client_secret: intent.client_secret.expose_secret().to_owned() }))

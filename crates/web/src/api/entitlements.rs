@@ -75,7 +75,7 @@ struct EntitlementsBody {
     /// The plan change that comes by itself.
     scheduled_change: Option<ScheduledBody>,
     /// Every metric's numbers.
-    metrics: Vec<MetricBody>,
+    metrics: Vec<EntitledMetric>,
     /// The features in force.
     #[schema(value_type = Object)]
     features: BTreeMap<String, FeatureBody>,
@@ -92,7 +92,7 @@ struct ScheduledBody {
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct MetricBody {
+struct EntitledMetric {
     /// The metric.
     metric: String,
     /// Included units; null where there is no limit.
@@ -137,7 +137,7 @@ impl From<&FeatureValue> for FeatureBody {
     }
 }
 
-impl From<&MetricEntitlement> for MetricBody {
+impl From<&MetricEntitlement> for EntitledMetric {
     fn from(one: &MetricEntitlement) -> Self {
         Self {
             metric: one.metric.to_string(),
@@ -176,7 +176,7 @@ impl From<&Entitlements> for EntitlementsBody {
             trial_of: one.trial_of.as_ref().map(ToString::to_string),
             effective_at: one.effective_at.map(|at| at.to_string()),
             scheduled_change: one.scheduled_change.as_ref().map(ScheduledBody::from),
-            metrics: one.metrics.iter().map(MetricBody::from).collect(),
+            metrics: one.metrics.iter().map(EntitledMetric::from).collect(),
             features: one.features.iter().map(|(code, value)| (code.to_string(), value.into())).collect(),
         }
     }

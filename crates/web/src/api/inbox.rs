@@ -188,7 +188,7 @@ struct ListQuery {
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct EventBody {
+struct ListedInboxEvent {
     /// Stripe's id of the event.
     event_id: String,
     /// For example `invoice.paid`.
@@ -215,7 +215,7 @@ struct EventBody {
     last_error: Option<String>,
 }
 
-impl From<&InboxEvent> for EventBody {
+impl From<&InboxEvent> for ListedInboxEvent {
     fn from(event: &InboxEvent) -> Self {
         Self {
             event_id: event.event_id.clone(),
@@ -236,7 +236,7 @@ impl From<&InboxEvent> for EventBody {
 
 /// Stored events, newest first; without their payload
 #[utoipa::path(get, path = "/api/admin/webhooks.list", tag = "admin", params(ListQuery),
-    responses((status = 200, description = "A page of events", body = Vec<EventBody>)))]
+    responses((status = 200, description = "A page of events", body = Vec<ListedInboxEvent>)))]
 async fn list(call: Call) -> Result<Answer, ApiError> {
     let scope = call.operator()?;
     let query: ListQuery = call.query()?;
@@ -250,7 +250,7 @@ async fn list(call: Call) -> Result<Answer, ApiError> {
     };
     let filter = filter_of(asked, query.event_id)?;
     let page = inbox::list(call.app.engine(), &scope, &filter, &paging).await.map_err(refused)?;
-    Ok(paging::told::<_, EventBody>(&page))
+    Ok(paging::told::<_, ListedInboxEvent>(&page))
 }
 
 fn refused(error: Error) -> ApiError {

@@ -26,7 +26,7 @@ pub(crate) fn routes() -> Vec<Route> {
 
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct CreateBody {
+struct KeyCreateBody {
     /// The org; may be left out with a key of one org.
     org_id: Option<String>,
     /// What people call it, 1 to 200 bytes.
@@ -64,10 +64,10 @@ impl From<&Created> for CreatedBody {
 /// Makes a key
 ///
 /// The secret is shown once. A key cannot make one that may do more than itself.
-#[utoipa::path(post, path = "/api/keys.create", tag = "keys", request_body = CreateBody,
+#[utoipa::path(post, path = "/api/keys.create", tag = "keys", request_body = KeyCreateBody,
     responses((status = 200, description = "The key with its secret", body = CreatedBody)))]
 async fn create(call: Call) -> Result<Answer, ApiError> {
-    let body: CreateBody = call.json()?;
+    let body: KeyCreateBody = call.json()?;
     let mut fields = Fields::default();
     fields.text("/name", &body.name);
     let expires_at = fields.time_if("/expiresAt", body.expires_at.as_deref());

@@ -31,7 +31,7 @@ pub(crate) fn routes() -> Vec<Route> {
 
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct CreateBody {
+struct OrgCreateBody {
     /// What people call it, 1 to 200 bytes.
     name: String,
     /// Who owns it; stored as given.
@@ -92,10 +92,10 @@ impl From<&Org> for OrgBody {
 ///
 /// The same `orgId` and name again answers the same; another name is a conflict. Without `orgId` and `Idempotency-Key` each call
 /// makes one.
-#[utoipa::path(post, path = "/api/orgs.create", tag = "orgs", request_body = CreateBody,
+#[utoipa::path(post, path = "/api/orgs.create", tag = "orgs", request_body = OrgCreateBody,
     responses((status = 200, description = "The org", body = Created)))]
 async fn create(call: Call) -> Result<Answer, ApiError> {
-    let body: CreateBody = call.json()?;
+    let body: OrgCreateBody = call.json()?;
     let mut fields = Fields::default();
     let owner_user_id = fields.read("/ownerUserId", UserId::parse(&body.owner_user_id));
     let org_id = fields.read_if("/orgId", body.org_id.as_deref().map(OrgId::parse));

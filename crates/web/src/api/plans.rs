@@ -28,11 +28,11 @@ struct CatalogBody {
     /// The plans, cheapest first.
     plans: Vec<PlanBody>,
     /// What is counted.
-    metrics: Vec<MetricBody>,
+    metrics: Vec<CatalogMetric>,
 }
 
 #[derive(Serialize, ToSchema)]
-struct MetricBody {
+struct CatalogMetric {
     /// Its code.
     metric: String,
     /// What people call it.
@@ -143,7 +143,7 @@ async fn catalog(call: Call) -> Result<Answer, ApiError> {
     let catalog = plans::catalog(call.app.engine());
     let mut ranked: Vec<&Plan> = catalog.plans.iter().collect();
     ranked.sort_by_key(|plan| plan.rank);
-    let metrics = catalog.metrics.iter().map(|(metric, about)| MetricBody {
+    let metrics = catalog.metrics.iter().map(|(metric, about)| CatalogMetric {
         metric: metric.to_string(),
         name: about.name.clone(),
         unit: about.unit.clone(),

@@ -48,7 +48,7 @@ struct EventsQuery {
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct EventBody {
+struct ListedEvent {
     /// The event (`use_…`).
     id: String,
     /// The caller's name of the usage.
@@ -88,7 +88,7 @@ struct EventBody {
     actor: String,
 }
 
-impl From<&EventLine> for EventBody {
+impl From<&EventLine> for ListedEvent {
     fn from(line: &EventLine) -> Self {
         let event = &line.event;
         Self {
@@ -116,7 +116,7 @@ impl From<&EventLine> for EventBody {
 
 /// Usage events, newest first; one is found by its `request_id`
 #[utoipa::path(get, path = "/api/usage/events.list", tag = "usage", params(EventsQuery),
-    responses((status = 200, description = "A page of events", body = Vec<EventBody>)))]
+    responses((status = 200, description = "A page of events", body = Vec<ListedEvent>)))]
 async fn events(call: Call) -> Result<Answer, ApiError> {
     let query: EventsQuery = call.query()?;
     let paging = paging::asked(query.limit, query.cursor.as_deref())?;
@@ -129,7 +129,7 @@ async fn events(call: Call) -> Result<Answer, ApiError> {
     fields.done()?;
     let scope = call.org(query.org_id.as_deref()).await?;
     let page = ledger::events(call.app.engine(), &scope, &filter, &paging).await.map_err(shared::refused)?;
-    Ok(paging::told::<_, EventBody>(&page))
+    Ok(paging::told::<_, ListedEvent>(&page))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -221,7 +221,7 @@ struct HoldsQuery {
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct HoldBody {
+struct ListedHold {
     /// The hold.
     hold_id: String,
     /// The caller's name of the usage.
@@ -239,7 +239,7 @@ struct HoldBody {
     expires_at: String,
 }
 
-impl From<&HoldLine> for HoldBody {
+impl From<&HoldLine> for ListedHold {
     fn from(hold: &HoldLine) -> Self {
         Self {
             hold_id: hold.hold_id.to_string(),
@@ -255,7 +255,7 @@ impl From<&HoldLine> for HoldBody {
 
 /// Open holds, newest first
 #[utoipa::path(get, path = "/api/usage/holds.list", tag = "usage", params(HoldsQuery),
-    responses((status = 200, description = "A page of holds", body = Vec<HoldBody>)))]
+    responses((status = 200, description = "A page of holds", body = Vec<ListedHold>)))]
 async fn holds(call: Call) -> Result<Answer, ApiError> {
     let query: HoldsQuery = call.query()?;
     let paging = paging::asked(query.limit, query.cursor.as_deref())?;
@@ -264,7 +264,7 @@ async fn holds(call: Call) -> Result<Answer, ApiError> {
     fields.done()?;
     let scope = call.org(query.org_id.as_deref()).await?;
     let page = ledger::holds(call.app.engine(), &scope, metric.as_ref(), &paging).await.map_err(shared::refused)?;
-    Ok(paging::told::<_, HoldBody>(&page))
+    Ok(paging::told::<_, ListedHold>(&page))
 }
 
 #[derive(Deserialize, IntoParams)]
