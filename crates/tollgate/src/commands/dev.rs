@@ -28,6 +28,7 @@ const SANDBOX_KEY: &str = "sk_test_tollgate_dev";
 /// # Errors
 /// A port is taken, the data directory is in use or unreadable, or the catalog cannot be applied.
 pub(crate) async fn run(config: &Config) -> Result<Done, Failure> {
+    safe(config)?;
     logs::start(config)?;
     for warning in &config.warnings {
         output::message(&format!("tollgate: {warning}"));
@@ -78,6 +79,18 @@ pub(crate) async fn run(config: &Config) -> Result<Done, Failure> {
     Box::pin(Server { listener, state, admin, data }.run(&stop, beside)).await?;
     sandbox.stop().await;
     Ok(Done::Ok)
+}
+
+/// Keeps what needs no key (the start page, the diagnostics, a Stripe that anyone may move) on this machine.
+fn safe(config: &Config) -> Result<(), Failure> {
+    let listens = [("--listen / TOLLGATE_LISTEN", config.listen), ("--sandbox-listen", config.sandbox_listen)];
+    match listens.into_iter().find(|(_, address)| !address.ip().is_loopback()) {
+        None => Ok(()),
+        Some((name, address)) => Err(Failure::usage(format!(
+            "{name}: {address} is not on loopback, and `dev` is open to whoever reaches it"
+        ))
+        .remedy("Use 127.0.0.1 or [::1], or start `tollgate serve`.")),
+    }
 }
 
 /// Starts the sandbox on its address, or the next free one after the default.

@@ -38,6 +38,17 @@ fn serve_refuses_an_unmigrated_database_and_names_the_command() {
 }
 
 #[test]
+fn dev_refuses_to_be_reached_from_other_machines() {
+    let place = tempfile::tempdir().unwrap();
+    for words in [["dev", "--no-open", "--listen", "0.0.0.0:0"], ["dev", "--no-open", "--sandbox-listen", "[::]:0"]] {
+        let (code, messages) = refused(place.path(), &words, &[]);
+        assert_eq!(code, 64, "{messages}");
+        assert!(messages.contains("loopback") && messages.contains("tollgate serve"), "{messages}");
+    }
+    assert!(!place.path().join("data").exists(), "a refused start leaves nothing behind");
+}
+
+#[test]
 fn a_taken_port_is_named_with_a_way_out() {
     let place = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
