@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use secrecy::SecretString;
+use tracing::Instrument as _;
 
 use crate::clock::WallClock;
 use crate::limits::Limits;
@@ -146,7 +147,7 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        match tokio::spawn(write).await {
+        match tokio::spawn(write.in_current_span()).await {
             Ok(outcome) => outcome,
             Err(join) => Err(Error::Bug(format!("a detached write ended abnormally: {join}")).into()),
         }

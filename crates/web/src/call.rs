@@ -21,6 +21,8 @@ use serde::de::DeserializeOwned;
 use tollgate_engine::access::{Caller, OperatorScope, OrgScope};
 use tollgate_rules::access::Permission;
 use tollgate_rules::ids::OrgId;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 use utoipa::ToSchema;
 
 use crate::answer::Answer;
@@ -101,7 +103,9 @@ impl Call {
             Some(Err(_)) => return Err(ApiError::not_found()),
             Some(Ok(org)) => Some(org),
         };
-        caller::require(&self.app, &self.caller, permission, org.as_ref()).await
+        let scope = caller::require(&self.app, &self.caller, permission, org.as_ref()).await?;
+        Span::current().record("orgId", scope.org_id().as_str());
+        Ok(scope)
     }
 
     /// The operator's right this route declares.
@@ -147,8 +151,9 @@ where
     let request_id = app.request_ids().of(request.headers());
     let wants_problem = accepts_problem(request.headers());
     let mut timing = Timing::default();
-    let outcome =
-        AssertUnwindSafe(answered(&app, spec, request, &request_id, &mut timing, handler)).catch_unwind().await;
+    let span = span_of(spec.access, &request, &request_id);
+    let answering = answered(&app, spec, request, &request_id, &mut timing, handler).instrument(span.clone());
+    let outcome = AssertUnwindSafe(answering).catch_unwind().await;
     let answer = match outcome {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => {
@@ -162,7 +167,26 @@ where
     };
     timing.total_micros = micros(app.tick().saturating_sub(started));
     timing.commit_micros = answer.commit_micros;
+    if !span.is_disabled() {
+        let duration_ms = timing.total_micros / 1000;
+        span.in_scope(|| tracing::info!(status = u64::from(answer.status), duration_ms, "a request was answered"));
+    }
     respond(answer, &request_id, &timing)
+}
+
+/// What every log line of a call carries; nothing for the calls that are metrics.
+fn span_of(access: Access, request: &Request, request_id: &RequestId) -> Span {
+    if !access.is_logged() {
+        return Span::none();
+    }
+    tracing::info_span!(
+        "request",
+        method = request.method().as_str(),
+        path = request.uri().path(),
+        request_id = request_id.as_str(),
+        corr_id = Empty,
+        orgId = Empty,
+    )
 }
 
 async fn answered<H, F>(
@@ -180,6 +204,7 @@ where
     let started = app.tick();
     let (parts, stream) = request.into_parts();
     let caller = caller::identify(app, spec.access, &parts, request_id).await?;
+    Span::current().record("corr_id", caller.corr_id());
     timing.auth_micros = micros(app.tick().saturating_sub(started));
     let body = match parts.method {
         Method::GET | Method::HEAD => Bytes::new(),

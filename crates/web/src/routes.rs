@@ -35,6 +35,17 @@ pub(crate) enum Access {
 }
 
 impl Access {
+    /// Whether its calls are told in the log one by one. Checks and counts are metrics instead: they are too many.
+    pub(crate) fn is_logged(self) -> bool {
+        match self {
+            Access::Public | Access::Local | Access::OperatorOrLocal(_) => false,
+            Access::Signature | Access::Operator(_) => true,
+            Access::Org(permission) => {
+                !matches!(permission, Permission::UsageWrite | Permission::QuotaCheck | Permission::GatePass)
+            }
+        }
+    }
+
     /// As printed in the document's `x-permission`.
     pub(crate) fn word(self) -> &'static str {
         match self {

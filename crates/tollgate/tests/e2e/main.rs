@@ -9,6 +9,7 @@ mod database;
 mod durability;
 mod hard_stop;
 mod journey;
+mod log_lines;
 mod once;
 mod readme;
 mod refusals;
