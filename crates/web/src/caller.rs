@@ -18,8 +18,6 @@ use crate::state::{App, Mode};
 pub(crate) enum Peer {
     /// Over loopback.
     Loopback,
-    /// Over the admin socket, whose file only the operator can open.
-    AdminSocket,
 }
 
 /// Who calls. Refuses at once whoever could not have the route's right for any org.
@@ -34,9 +32,6 @@ pub(crate) async fn identify(app: &App, access: Access, parts: &Parts, id: &Requ
         Access::Local => return Err(ApiError::new(&errors::NOT_FOUND, "There is no such route.")),
         Access::Org(permission) | Access::Operator(permission) | Access::OperatorOrLocal(permission) => permission,
     };
-    if peer == Some(Peer::AdminSocket) {
-        return Ok(corr(Caller::local_operator(), parts, id));
-    }
     let open = matches!(access, Access::OperatorOrLocal(_)) && is_local(app, parts, peer);
     if open && !parts.headers.contains_key(AUTHORIZATION) {
         return Ok(corr(Caller::local_operator(), parts, id));

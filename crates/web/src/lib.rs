@@ -33,7 +33,7 @@ use axum::extract::{Request, State as Extract};
 use crate::routes::{Access, Route, Spec};
 use crate::state::App;
 
-pub use serve::{serve, serve_unix};
+pub use serve::serve;
 pub use state::{Advance, AdvanceError, Advanced, Advancing, Demo, Happened, Mode, State, TimeMachine};
 pub use strict::Fault;
 

@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower::Service;
 
@@ -58,49 +57,6 @@ pub async fn serve(listener: TcpListener, state: State, shutdown: impl Future<Ou
     }
     server.drain().await;
     Ok(())
-}
-
-/// Serves the router on a Unix socket (mode 0600), whose callers are the operator, until `shutdown` resolves.
-///
-/// # Errors
-/// When the socket cannot be made.
-pub async fn serve_unix(path: &Path, state: State, shutdown: impl Future<Output = ()> + Send) -> io::Result<()> {
-    let listener = private_socket(path)?;
-    let server = Server::new(crate::router(state));
-    let mut shutdown = std::pin::pin!(shutdown);
-    loop {
-        let permit = server.slot().await;
-        let accepted = match futures::future::select(shutdown.as_mut(), std::pin::pin!(listener.accept())).await {
-            Either::Left(_) => break,
-            Either::Right((accepted, _)) => accepted,
-        };
-        match accepted {
-            Ok((stream, _)) => server.spawn(stream, Some(Peer::AdminSocket), permit),
-            Err(error) => not_accepted(&error).await,
-        }
-    }
-    server.drain().await;
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// Makes the socket so that it is never open to others, not even for a moment: it is bound under another name inside the
-/// data folder, narrowed, and then renamed.
-fn private_socket(path: &Path) -> io::Result<UnixListener> {
-    use std::os::unix::fs::PermissionsExt;
-    let fresh = path.with_extension("sock.new");
-    for old in [&fresh, path] {
-        match std::fs::remove_file(old) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    let listener = UnixListener::bind(&fresh)?;
-    std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o600))?;
-    std::fs::rename(&fresh, path)?;
-    Ok(listener)
 }
 
 struct Server {
