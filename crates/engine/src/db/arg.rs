@@ -151,12 +151,34 @@ impl Columns {
         }
     }
 
-    fn json_rows(&self) -> String {
-        let rows = self.0.first().map_or(0, |column| match column {
+    /// How many rows these are.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.0.first().map_or(0, |column| match column {
             Arg::I64s(values) => values.len(),
             Arg::Texts(values) => values.len(),
             Arg::I64(_) | Arg::Text(_) => 0,
-        });
+        })
+    }
+
+    /// The first rows as the arguments of a `VALUES` list of `chunk_rows` rows, as often as they fill one, and the rows that are left.
+    #[must_use]
+    pub fn into_chunks(self, chunk_rows: usize) -> (Vec<Vec<Arg>>, Columns) {
+        let count = self.rows().checked_div(chunk_rows).unwrap_or(0);
+        let width = self.0.len();
+        let (mut cells, mut rest) = (Vec::with_capacity(width), Vec::with_capacity(width));
+        for column in self.0 {
+            let (whole, left) = cut(column, count * chunk_rows);
+            cells.push(whole);
+            rest.push(left);
+        }
+        let mut row = || cells.iter_mut().filter_map(Iterator::next).collect::<Vec<Arg>>();
+        let chunk = |_| (0..chunk_rows).flat_map(|_| row()).collect();
+        ((0..count).map(chunk).collect(), Columns(rest))
+    }
+
+    fn json_rows(&self) -> String {
+        let rows = self.rows();
         let mut json = String::with_capacity(rows.saturating_mul(self.0.len()).saturating_mul(12));
         json.push('[');
         for row in 0..rows {
@@ -171,6 +193,21 @@ impl Columns {
         }
         json.push(']');
         json
+    }
+}
+
+/// The cells of a column before `at` one by one, and the column from there on.
+fn cut(column: Arg, at: usize) -> (Box<dyn Iterator<Item = Arg> + Send>, Arg) {
+    match column {
+        Arg::I64s(mut values) => {
+            let left = values.split_off(at.min(values.len()));
+            (Box::new(values.into_iter().map(Arg::I64)), Arg::I64s(left))
+        }
+        Arg::Texts(mut values) => {
+            let left = values.split_off(at.min(values.len()));
+            (Box::new(values.into_iter().map(Arg::Text)), Arg::Texts(left))
+        }
+        one @ (Arg::I64(_) | Arg::Text(_)) => (Box::new(std::iter::empty()), one),
     }
 }
 
@@ -228,4 +265,20 @@ pub(super) fn postgres(args: &[Arg]) -> Result<PgArguments, Error> {
         .map_err(|cause| Error::Bug(format!("binding an argument: {cause}")))?;
     }
     Ok(bound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Arg, Columns};
+
+    #[test]
+    fn rows_are_cut_into_whole_chunks_and_the_rest() {
+        let columns = Columns::new()
+            .numbers((0..5).map(Some).collect())
+            .texts(["a", "b", "c", "d", "e"].map(|text| Some(text.to_owned())).into());
+        let (chunks, rest) = columns.into_chunks(2);
+        let row = |number: i64, text: &str| [Arg::from(number), Arg::from(text)];
+        assert_eq!(chunks, [[row(0, "a"), row(1, "b")].concat(), [row(2, "c"), row(3, "d")].concat()]);
+        assert_eq!((rest.rows(), rest.json_rows().as_str()), (1, "[[4,\"e\"]]"));
+    }
 }

@@ -1,9 +1,9 @@
 //! Appending a decided group: events, counters, holds, rollups.
 
-use crate::db::{Columns, Error, Statement, Tx};
+use crate::db::{Columns, Error, Kind, Statement, Tx};
 
 /// Every statement here.
-pub(super) const ALL: &[&Statement] = &[&APPEND_EVENTS, &SAVE_COUNTERS, &SAVE_HOLDS, &COUNT_ROLLUPS];
+pub(super) const ALL: &[&Statement] = &[&APPEND_EVENTS, &APPEND_CHUNK, &SAVE_COUNTERS, &SAVE_HOLDS, &COUNT_ROLLUPS];
 
 const APPEND_EVENTS: Statement = Statement::split(
     "ledger.append_events",
@@ -14,14 +14,46 @@ const APPEND_EVENTS: Statement = Statement::split(
      FROM json_each($1)
      WHERE TRUE
      ON CONFLICT (org_key, request_id, item_no) DO NOTHING",
+    APPEND_UNNESTED,
+);
+
+/// The rows of [`APPEND_CHUNK`].
+const CHUNK_ROWS: usize = 16;
+
+/// The same for whole chunks: on SQLite a row of bound values costs a third less than one taken out of JSON. The places are `?`, not
+/// `$1`, because the driver looks every name up at each call.
+const APPEND_CHUNK: Statement = Statement::split(
+    "ledger.append_chunk",
+    "INSERT INTO usage_events (org_key, request_id, item_no, period_no, metric, verb, delta, units, forced, occurred_at, recorded_at,
+       actor, source, reason, corrects, hold_id, expires_at, would_deny, answer_used, answer_held, answer_limit)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+            (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+            (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+            (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+            (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+            (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+            (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+            (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+            (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+            (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+            (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+            (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+            (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+            (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+            (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+            (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+     ON CONFLICT (org_key, request_id, item_no) DO NOTHING",
+    APPEND_UNNESTED,
+);
+
+const APPEND_UNNESTED: &str =
     "INSERT INTO usage_events (org_key, request_id, item_no, period_no, metric, verb, delta, units, forced, occurred_at, recorded_at,
        actor, source, reason, corrects, hold_id, expires_at, would_deny, answer_used, answer_held, answer_limit)
      SELECT *
      FROM UNNEST($1::BIGINT[], $2::TEXT[], $3::BIGINT[], $4::BIGINT[], $5::TEXT[], $6::TEXT[], $7::BIGINT[], $8::BIGINT[],
        $9::BIGINT[], $10::BIGINT[], $11::BIGINT[], $12::TEXT[], $13::TEXT[], $14::TEXT[], $15::TEXT[], $16::TEXT[], $17::BIGINT[],
        $18::BIGINT[], $19::BIGINT[], $20::BIGINT[], $21::BIGINT[])
-     ON CONFLICT (org_key, request_id, item_no) DO NOTHING",
-);
+     ON CONFLICT (org_key, request_id, item_no) DO NOTHING";
 
 const SAVE_COUNTERS: Statement = Statement::split(
     "ledger.save_counters",
@@ -79,8 +111,19 @@ const COUNT_ROLLUPS: Statement = Statement::split(
 
 /// Appends events; answers how many were new.
 pub(crate) async fn append_events(tx: &mut Tx, rows: Columns) -> Result<u64, Error> {
-    let args = rows.into_args(tx.kind());
-    tx.execute(&APPEND_EVENTS, &args).await
+    let (chunks, rest) = match tx.kind() {
+        Kind::Sqlite => rows.into_chunks(CHUNK_ROWS),
+        Kind::Postgres => (Vec::new(), rows),
+    };
+    let mut new = 0;
+    for chunk in &chunks {
+        new += tx.execute(&APPEND_CHUNK, chunk).await?;
+    }
+    if rest.rows() > 0 {
+        let args = rest.into_args(tx.kind());
+        new += tx.execute(&APPEND_EVENTS, &args).await?;
+    }
+    Ok(new)
 }
 
 /// Writes counters as they stand after the group.
