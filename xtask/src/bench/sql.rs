@@ -12,12 +12,23 @@ use crate::failure::{Failure, Outcome};
 /// The table of the product that the loop fills.
 const TABLE: &str = "usage_events";
 
+/// The rows of one statement, as in the product's own.
+const CHUNK_ROWS: usize = 16;
+
 /// One column of the events table.
 #[derive(Clone, Debug)]
 pub(super) struct Column {
-    pub(super) name: String,
-    /// The stored value of a sample row, as JSON.
-    pub(super) sample: String,
+    name: String,
+    /// The stored value of a sample row.
+    sample: Sample,
+}
+
+#[derive(Clone, Debug)]
+enum Sample {
+    /// A new id in every row.
+    Id,
+    Integer(i64),
+    Text(Option<String>),
 }
 
 /// Opens a data file as durably as the product does.
@@ -47,28 +58,44 @@ pub(super) async fn columns(connection: &mut SqliteConnection) -> Outcome<Vec<Co
         let newest = format!("SELECT json_quote({name}) FROM {TABLE} ORDER BY rowid DESC LIMIT 1");
         let sample: String =
             sqlx::query_scalar(AssertSqlSafe(newest)).fetch_one(&mut *connection).await.map_err(doing())?;
+        let sample = match serde_json::from_str(&sample).unwrap_or_default() {
+            _ if name == "request_id" => Sample::Id,
+            serde_json::Value::String(text) => Sample::Text(Some(text)),
+            other => other.as_i64().map_or(Sample::Text(None), Sample::Integer),
+        };
         columns.push(Column { name, sample });
     }
     Ok(columns)
 }
 
-/// The multi-row insert: one JSON array of rows in, one statement.
-pub(super) fn insertion(columns: &[Column]) -> String {
+/// The multi-row insert of so many rows: bound values, one statement.
+fn insertion(columns: &[Column], rows: usize) -> String {
     let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-    let values: Vec<String> = (0..columns.len()).map(|place| format!("value ->> {place}")).collect();
-    format!(
-        "INSERT INTO {TABLE} ({}) SELECT {} FROM json_each($1) WHERE true ON CONFLICT DO NOTHING",
-        names.join(", "),
-        values.join(", ")
-    )
+    let row = format!("({})", vec!["?"; columns.len()].join(", "));
+    let rows = vec![row; rows].join(", ");
+    format!("INSERT INTO {TABLE} ({}) VALUES {rows} ON CONFLICT DO NOTHING", names.join(", "))
 }
 
-/// Inserts one group in one durable transaction; gives the number of rows stored.
-pub(super) async fn insert(connection: &mut SqliteConnection, statement: &str, rows: String) -> Outcome<u64> {
+/// Inserts one group in one durable transaction, a row per id; gives the number of rows stored.
+pub(super) async fn insert(connection: &mut SqliteConnection, columns: &[Column], ids: &[String]) -> Outcome<u64> {
     let doing = || Failure::during("the bare loop");
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(doing())?;
-    let query = sqlx::query(AssertSqlSafe(statement)).bind(rows);
-    let stored = query.execute(&mut *transaction).await.map_err(doing())?.rows_affected();
+    let whole = insertion(columns, CHUNK_ROWS);
+    let mut stored = 0;
+    for chunk in ids.chunks(CHUNK_ROWS) {
+        let statement = if chunk.len() == CHUNK_ROWS { whole.clone() } else { insertion(columns, chunk.len()) };
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for id in chunk {
+            for column in columns {
+                query = match &column.sample {
+                    Sample::Id => query.bind(id),
+                    Sample::Integer(number) => query.bind(number),
+                    Sample::Text(text) => query.bind(text),
+                };
+            }
+        }
+        stored += query.execute(&mut *transaction).await.map_err(doing())?.rows_affected();
+    }
     transaction.commit().await.map_err(doing())?;
     Ok(stored)
 }
