@@ -45,7 +45,7 @@ pub(super) fn render(sizes: &Sizes, measured: &Measured) -> String {
     line(&mut text, "\n### The process\n\n| | |\n|---|---:|");
     line(
         &mut text,
-        &format!("| binary, release build with line tables | {} |", mebibytes(measured.binary_bytes / 1024)),
+        &format!("| binary, release build | {} |", mebibytes(measured.binary_bytes / 1024)),
     );
     for (when, kibibytes) in &measured.memory_kib {
         line(&mut text, &format!("| resident memory, {when} | {} |", mebibytes(*kibibytes)));
