@@ -43,10 +43,7 @@ pub(super) fn render(sizes: &Sizes, measured: &Measured) -> String {
         render_pass(&mut text, pass);
     }
     line(&mut text, "\n### The process\n\n| | |\n|---|---:|");
-    line(
-        &mut text,
-        &format!("| binary, release build | {} |", mebibytes(measured.binary_bytes / 1024)),
-    );
+    line(&mut text, &format!("| binary, release build | {} |", mebibytes(measured.binary_bytes / 1024)));
     for (when, kibibytes) in &measured.memory_kib {
         line(&mut text, &format!("| resident memory, {when} | {} |", mebibytes(*kibibytes)));
     }
