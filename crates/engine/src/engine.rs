@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use tokio::sync::Notify;
 
 use tollgate_connectors::billing::Billing;
+use tollgate_connectors::mail::Mail;
 use tollgate_connectors::plan_mirror::PlanMirror;
 use tollgate_rules::time::Timestamp;
 
@@ -17,6 +18,7 @@ use crate::jobs;
 use crate::ledger::{self, Ledger};
 use crate::limits::Limits;
 use crate::plans;
+use crate::sealing::Sealer;
 use crate::settings::{self, KeyEnvironment, Settings, WebhookSecrets};
 
 /// The door to every use case; a cheap handle.
@@ -30,6 +32,8 @@ struct Inner {
     limits: Limits,
     billing: Billing,
     plan_mirror: PlanMirror,
+    mail: Mail,
+    sealer: Sealer,
     webhook_secrets: WebhookSecrets,
     key_environment: KeyEnvironment,
     public_base_url: String,
@@ -80,6 +84,7 @@ impl Engine {
         let credentials = Credentials::new(settings.operator_key.as_ref())?;
         let db = Db::open(&settings.database, settings.migrate, &settings.limits, &settings.clock.wall).await?;
         let receipt_secret = settings::receipt_secret(&db, &settings.clock, settings.receipt_secret).await?;
+        let sealer = settings::sealer(&db, &settings.clock, settings.secret_key).await?;
         let ledger = Ledger::new(&settings.limits, &receipt_secret);
         let engine = Engine(Arc::new(Inner {
             db,
@@ -87,6 +92,8 @@ impl Engine {
             limits: settings.limits,
             billing: settings.billing,
             plan_mirror: settings.plan_mirror,
+            mail: settings.mail,
+            sealer,
             webhook_secrets: settings.webhook_secrets,
             key_environment: settings.key_environment,
             public_base_url: settings.public_base_url,
@@ -143,6 +150,16 @@ impl Engine {
     /// Who is told about plans.
     pub(crate) fn plan_mirror(&self) -> &PlanMirror {
         &self.0.plan_mirror
+    }
+
+    /// Who carries letters.
+    pub(crate) fn mail(&self) -> &Mail {
+        &self.0.mail
+    }
+
+    /// Seals what must not be readable in a stolen copy of the database.
+    pub(crate) fn sealer(&self) -> &Sealer {
+        &self.0.sealer
     }
 
     /// Secrets that webhook signatures may carry.
@@ -232,6 +249,7 @@ pub fn statements() -> Vec<&'static Statement> {
         crate::idempotency::sql::ALL,
         crate::jobs::sql::ALL,
         crate::keys::sql::ALL,
+        crate::mail::sql::ALL,
         crate::operations::sql::ALL,
         crate::orgs::sql::ALL,
         crate::settings::sql::ALL,

@@ -87,6 +87,8 @@ pub struct Limits {
     pub inbox_attempts_max: i64,
     /// How often idle workers look into the inbox.
     pub inbox_poll: Duration,
+    /// Tries of a letter before it is a dead letter: at the longest pause, more than half a day.
+    pub mail_attempts_max: i64,
     /// How often reconciliation looks for what webhooks did not tell (business time).
     pub reconcile_every: Duration,
 }
@@ -135,6 +137,7 @@ impl Default for Limits {
             customer_lease_wait: Duration::from_secs(15),
             inbox_attempts_max: 12,
             inbox_poll: Duration::from_millis(200),
+            mail_attempts_max: 300,
             reconcile_every: Duration::from_secs(300),
         }
     }

@@ -7,7 +7,7 @@ use tollgate_rules::time::Timestamp;
 use crate::db::{Error, Lane, Tx};
 use crate::engine::Engine;
 use crate::jobs::{Failure, Outcome};
-use crate::{idempotency, inbox, jobs, operations};
+use crate::{idempotency, inbox, jobs, mail, operations};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -18,11 +18,12 @@ enum Table {
     Operations,
     IdempotencyKeys,
     Inbox,
+    Mail,
 }
 
 /// One sweep over all tables; the job runs again in an hour. Ages are wall time: advancing the sandbox's clock erases nothing.
 pub(crate) async fn sweep(engine: &Engine) -> Result<Outcome, Failure> {
-    for table in [Table::Jobs, Table::Operations, Table::IdempotencyKeys, Table::Inbox] {
+    for table in [Table::Jobs, Table::Operations, Table::IdempotencyKeys, Table::Inbox, Table::Mail] {
         batches(engine, table).await?;
     }
     Ok(Outcome::Again { at: engine.now().plus(Duration::from_secs(3600)) })
@@ -56,5 +57,6 @@ async fn delete(engine: &Engine, tx: &mut Tx, table: Table, wall: Timestamp) -> 
             idempotency::sql::delete_old(tx, wall.minus(engine.limits().idempotency_retention), rows).await
         }
         Table::Inbox => inbox::sql::forget_old(tx, wall.minus(DAY * 90), rows).await,
+        Table::Mail => mail::sql::delete_old(tx, wall.minus(DAY * 30), rows).await,
     }
 }

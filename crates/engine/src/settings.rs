@@ -5,15 +5,17 @@ pub(crate) mod sql;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use tollgate_connectors::billing::Billing;
+use tollgate_connectors::mail::Mail;
 use tollgate_connectors::plan_mirror::PlanMirror;
 use tollgate_rules::catalog::Catalog;
 
 use crate::clock::{Clocks, hex};
 use crate::db::{self, Db, Lane, Migrate, Source};
 use crate::limits::Limits;
+use crate::sealing::Sealer;
 
 /// Everything the binary decides before an engine opens.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub struct Settings {
     pub billing: Billing,
     /// Who is told about plans.
     pub plan_mirror: PlanMirror,
+    /// Who carries letters.
+    pub mail: Mail,
     /// Secrets that webhook signatures may carry.
     pub webhook_secrets: WebhookSecrets,
     /// Which API keys this server makes and accepts.
@@ -40,6 +44,9 @@ pub struct Settings {
     pub operator_key: Option<SecretString>,
     /// Signs receipts; left out, one is made and kept in the database.
     pub receipt_secret: Option<SecretString>,
+    /// Seals second factors, waiting letters and signing keys; left out, one is made and kept in the database, which then
+    /// protects only copies of single tables.
+    pub secret_key: Option<SecretString>,
     /// Where clients reach this server, for links.
     pub public_base_url: String,
 }
@@ -93,16 +100,29 @@ pub(crate) async fn receipt_secret(
     clock: &Clocks,
     configured: Option<SecretString>,
 ) -> Result<SecretString, db::Error> {
-    const NAME: &str = "receipt_secret";
-    if let Some(secret) = configured {
-        return Ok(secret);
+    match configured {
+        Some(secret) => Ok(secret),
+        None => kept(db, clock, "receipt_secret").await,
     }
+}
+
+/// What seals values at rest: the configured secret, else one that is made once and kept in the database.
+pub(crate) async fn sealer(db: &Db, clock: &Clocks, configured: Option<SecretString>) -> Result<Sealer, db::Error> {
+    let secret = match configured {
+        Some(secret) => secret,
+        None => kept(db, clock, "secret_key").await?,
+    };
+    Ok(Sealer::new(secret.expose_secret().as_bytes()))
+}
+
+/// The secret of this name, made when it is asked for first.
+async fn kept(db: &Db, clock: &Clocks, name: &str) -> Result<SecretString, db::Error> {
     let mut tx = db.begin(Lane::Control).await?;
-    if let Some(kept) = sql::get(&mut tx, NAME).await? {
+    if let Some(kept) = sql::get(&mut tx, name).await? {
         return Ok(SecretString::from(kept));
     }
-    sql::keep(&mut tx, NAME, &hex(&clock.entropy.bytes::<32>()), clock.wall.now()).await?;
-    let kept = sql::get(&mut tx, NAME).await?;
+    sql::keep(&mut tx, name, &hex(&clock.entropy.bytes::<32>()), clock.wall.now()).await?;
+    let kept = sql::get(&mut tx, name).await?;
     tx.commit().await?;
-    kept.map(SecretString::from).ok_or_else(|| db::Error::Bug("the receipt secret was not kept".to_owned()))
+    kept.map(SecretString::from).ok_or_else(|| db::Error::Bug(format!("the {name} was not kept")))
 }

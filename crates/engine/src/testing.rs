@@ -12,6 +12,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 use tollgate_connectors::billing::Billing;
+use tollgate_connectors::mail::Mail;
 use tollgate_connectors::plan_mirror::PlanMirror;
 use tollgate_rules::access::Permission;
 use tollgate_rules::catalog::Catalog;
@@ -40,6 +41,7 @@ const SHARED: &str = "tollgate_test_shared";
 pub struct TestDb {
     source: Source,
     cleanup: Cleanup,
+    mail: PathBuf,
 }
 
 #[derive(Debug)]
@@ -54,7 +56,8 @@ impl TestDb {
     pub fn sqlite() -> TestDb {
         let folder = std::env::temp_dir().join(unique("tollgate-test-"));
         std::fs::create_dir_all(&folder).expect("the temporary folder can be written");
-        TestDb { source: Source::Sqlite { path: folder.join("tollgate.db") }, cleanup: Cleanup::Folder(folder) }
+        let source = Source::Sqlite { path: folder.join("tollgate.db") };
+        TestDb { source, cleanup: Cleanup::Folder(folder), mail: std::env::temp_dir().join(unique("tollgate-mail-")) }
     }
 
     /// An empty schema on the server of `TOLLGATE_TEST_POSTGRES`; none when the variable is not set.
@@ -71,7 +74,12 @@ impl TestDb {
         on_server(&database, format!("CREATE SCHEMA {schema}")).await.expect("the test server makes schemas");
         let joint = if database.expose_secret().contains('?') { '&' } else { '?' };
         let url = format!("{}{joint}options%5Bsearch_path%5D={schema}", database.expose_secret());
-        Some(TestDb { source: Source::Postgres { url: url.into() }, cleanup: Cleanup::Schema { database, schema } })
+        let mail = std::env::temp_dir().join(unique("tollgate-mail-"));
+        Some(TestDb {
+            source: Source::Postgres { url: url.into() },
+            cleanup: Cleanup::Schema { database, schema },
+            mail,
+        })
     }
 
     /// A database of this kind; none (with a printed reason) when there is no server for it.
@@ -88,6 +96,12 @@ impl TestDb {
         }
     }
 
+    /// Where its engine's letters go.
+    #[must_use]
+    pub fn mail_folder(&self) -> PathBuf {
+        self.mail.clone()
+    }
+
     /// Where it is.
     #[must_use]
     pub fn source(&self) -> Source {
@@ -97,6 +111,8 @@ impl TestDb {
 
 impl Drop for TestDb {
     fn drop(&mut self) {
+        // Most engines of tests write no letter.
+        let _ = std::fs::remove_dir_all(&self.mail);
         match &self.cleanup {
             Cleanup::Folder(folder) => {
                 let _ = std::fs::remove_dir_all(folder);
@@ -129,10 +145,12 @@ pub fn settings(db: &TestDb) -> Settings {
         catalog: Catalog::parse(Catalog::default_text()).expect("the default catalog is valid"),
         billing: Billing::Off,
         plan_mirror: PlanMirror::Off,
+        mail: Mail::folder(db.mail_folder(), "Tollgate <no-reply@localhost>").expect("an address"),
         webhook_secrets: WebhookSecrets::new(vec![SecretString::from("whsec_test")]),
         key_environment: KeyEnvironment::Test,
         operator_key: Some(SecretString::from(OPERATOR_KEY)),
         receipt_secret: Some(SecretString::from("a receipt secret of tests only")),
+        secret_key: Some(SecretString::from("a secret key of tests only")),
         public_base_url: "http://127.0.0.1:8787".to_owned(),
     }
 }
@@ -167,6 +185,15 @@ impl TestEngine {
         change(&mut settings);
         let engine = Engine::open(settings).await.expect("an engine opens on an empty database");
         Some(TestEngine { engine, db })
+    }
+
+    /// The letters sent so far, oldest first.
+    #[must_use]
+    pub fn letters(&self) -> Vec<String> {
+        let Ok(folder) = std::fs::read_dir(self.db.mail_folder()) else { return Vec::new() };
+        let mut files: Vec<PathBuf> = folder.filter_map(|file| file.ok().map(|file| file.path())).collect();
+        files.sort();
+        files.iter().filter_map(|file| std::fs::read_to_string(file).ok()).collect()
     }
 
     /// Moves the business clock of a fixed engine.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use tollgate_connectors::billing::Billing;
+use tollgate_connectors::mail::Mail;
 use tollgate_connectors::plan_mirror::PlanMirror;
 use tollgate_connectors::{Pacing, stigg, stripe};
 use tollgate_engine::clock::{BusinessClock, Clocks, Entropy, MonotonicClock, WallClock};
@@ -47,10 +48,12 @@ pub(crate) async fn engine(config: &Config, parts: Parts) -> Result<Engine, Fail
         catalog: config.catalog.clone(),
         billing: parts.billing,
         plan_mirror: parts.plan_mirror,
+        mail: mail_of(config)?,
         webhook_secrets: WebhookSecrets::new(config.webhook_secrets.clone()),
         key_environment: parts.keys,
         operator_key: parts.operator_key,
         receipt_secret: None,
+        secret_key: config.secret_key.clone(),
         public_base_url: config.app_base_url.clone().unwrap_or(parts.base_url),
     };
     Engine::open(settings).await.map_err(|error| refused(&error))
@@ -106,6 +109,20 @@ pub(crate) fn stripe_at(base_url: &str, secret_key: SecretString) -> Result<Bill
     let settings = stripe::Settings { base_url: base_url.to_owned(), secret_key, pacing: pacing() };
     let client = stripe::Client::new(settings).map_err(Failure::during("STRIPE_SECRET_KEY"))?;
     Ok(Billing::Stripe(client))
+}
+
+/// The mail server the settings name, else the folder in the data directory.
+///
+/// # Errors
+/// The server's address or the sender cannot be used.
+pub(crate) fn mail_of(config: &Config) -> Result<Mail, Failure> {
+    match &config.smtp_url {
+        Some(url) => {
+            Mail::smtp(url, &config.mail_from).map_err(Failure::during("TOLLGATE_SMTP_URL / TOLLGATE_MAIL_FROM"))
+        }
+        None => Mail::folder(DataDir::new(&config.data).mail(), &config.mail_from)
+            .map_err(Failure::during("TOLLGATE_MAIL_FROM")),
+    }
 }
 
 /// Stigg as the settings name it; off without a key.

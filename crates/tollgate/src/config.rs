@@ -47,6 +47,9 @@ pub(crate) struct Config {
     pub(crate) stigg_api_key: Option<SecretString>,
     pub(crate) stigg_api_base: String,
     pub(crate) app_base_url: Option<String>,
+    pub(crate) smtp_url: Option<SecretString>,
+    pub(crate) mail_from: String,
+    pub(crate) secret_key: Option<SecretString>,
     pub(crate) migrate: bool,
     pub(crate) sandbox_listen: SocketAddr,
     pub(crate) sandbox_listen_is_default: bool,
@@ -95,6 +98,9 @@ impl Config {
             stigg_api_key: values.text("STIGG_API_KEY").map(SecretString::from),
             stigg_api_base: values.url("STIGG_API_BASE")?.unwrap_or_default(),
             app_base_url: values.url("APP_BASE_URL")?,
+            smtp_url: values.text("TOLLGATE_SMTP_URL").map(SecretString::from),
+            mail_from: values.required("TOLLGATE_MAIL_FROM"),
+            secret_key: values.secret_key()?,
             migrate: values.switch("migrate")?,
             sandbox_listen: values.address("sandbox-listen")?,
             sandbox_listen_is_default: values.is_default("sandbox-listen"),
@@ -219,6 +225,16 @@ impl Values {
         }
         let expected = prefixes.join(" or ");
         Err(wrong(id, &format!("does not start with {expected}"), "Copy the whole key from the provider's dashboard."))
+    }
+
+    fn secret_key(&self) -> Result<Option<SecretString>, Failure> {
+        let id = "TOLLGATE_SECRET_KEY";
+        match self.text(id) {
+            Some(text) if text.len() < 32 => {
+                Err(wrong(id, "is shorter than 32 characters", "Make one with: head -c 32 /dev/urandom | base64"))
+            }
+            other => Ok(other.map(SecretString::from)),
+        }
     }
 
     fn operator_key(&self) -> Result<Option<SecretString>, Failure> {

@@ -74,7 +74,17 @@ impl DataDir {
                 }
             }
         }
-        Ok(())
+        match fs::remove_dir_all(self.mail()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(Failure::new(format!("deleting {}: {error}", self.mail().display())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The folder that letters are written into where there is no mail server.
+    pub(crate) fn mail(&self) -> PathBuf {
+        self.root.join("mail")
     }
 
     /// The embedded database.

@@ -33,6 +33,7 @@ pub(crate) const ALL: &[Migration] = &[
     migration!(3, "0003_subscriptions"),
     migration!(4, "0004_inbox"),
     migration!(5, "0005_invoices"),
+    migration!(6, "0006_accounts"),
 ];
 
 const ENSURE_TABLE: Statement = Statement::new(

@@ -2,7 +2,7 @@
 
 use super::{Claimed, Failure, Kind, Outcome};
 use crate::engine::Engine;
-use crate::{backup, flags, inbox, operations, retention};
+use crate::{backup, flags, inbox, mail, operations, retention};
 
 /// Runs a claimed job. Each arm is one call.
 pub(super) async fn dispatch(engine: &Engine, job: &Claimed) -> Result<Outcome, Failure> {
@@ -12,6 +12,7 @@ pub(super) async fn dispatch(engine: &Engine, job: &Claimed) -> Result<Outcome, 
         Kind::Backup => Box::pin(backup::daily(engine)).await,
         Kind::Reconcile => Box::pin(inbox::reconcile::job(engine)).await,
         Kind::DecideAnew => Box::pin(flags::decide_anew(engine)).await,
+        Kind::Mail => Box::pin(mail::send(engine, job)).await,
         #[cfg(test)]
         Kind::Probe => Box::pin(super::tests::probe(engine, job)).await,
     }

@@ -15,6 +15,8 @@ pub enum Kind {
     Reconcile,
     /// Resolves every org's rights anew after a global flag changed.
     DecideAnew,
+    /// Sends a letter of the outbox; the key is its id.
+    Mail,
     /// Does what a test says.
     #[cfg(test)]
     Probe,
@@ -28,6 +30,7 @@ impl Kind {
         Kind::Backup,
         Kind::Reconcile,
         Kind::DecideAnew,
+        Kind::Mail,
         #[cfg(test)]
         Kind::Probe,
     ];
@@ -41,6 +44,7 @@ impl Kind {
             Kind::Backup => "backup",
             Kind::Reconcile => "reconcile",
             Kind::DecideAnew => "decide_anew",
+            Kind::Mail => "mail",
             #[cfg(test)]
             Kind::Probe => "probe",
         }
@@ -57,7 +61,7 @@ impl Kind {
     pub const fn is_recurring(self) -> bool {
         match self {
             Kind::Retention | Kind::Backup | Kind::Reconcile => true,
-            Kind::Operation | Kind::DecideAnew => false,
+            Kind::Operation | Kind::DecideAnew | Kind::Mail => false,
             #[cfg(test)]
             Kind::Probe => false,
         }
@@ -70,6 +74,7 @@ impl Kind {
             Kind::Operation => limits.operation_attempts_max,
             Kind::Retention | Kind::Backup | Kind::Reconcile => i64::MAX,
             Kind::DecideAnew => limits.job_attempts_max,
+            Kind::Mail => limits.mail_attempts_max,
             #[cfg(test)]
             Kind::Probe => limits.job_attempts_max,
         }
