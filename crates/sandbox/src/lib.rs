@@ -15,9 +15,8 @@
 //! | `contract.rs` | checks requests and answers against the official description |
 //! | `store.rs` | the file and all its SQL |
 //!
-//! Known to Stripe and refused here as unknown, until a resource of its own brings it: Checkout and the portal, coupons and
-//! promotion codes, schedules, metered prices and meters, tax, credit notes and refunds, invoices not charged automatically,
-//! a trial for a subscription that is past its own. Refusing is the point: a call that only seems to work would hide that.
+//! Known to Stripe and refused here as unknown, until a resource of its own brings it: Checkout and the portal, schedules,
+//! metered prices and meters, invoices not charged automatically, a trial for a subscription that is past its own. Refusing is the point: a call that only seems to work would hide that.
 
 // Stripe's objects have more members than the json macro's default depth allows.
 #![recursion_limit = "512"]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::api_error::ApiError;
 use crate::desk::{Desk, Done, id_in, text};
 use crate::store::Keys;
-use crate::stripe::prices;
+use crate::stripe::{coupons, discounts, prices};
 
 /// How many lines of an invoice stand in the invoice itself.
 const LINES_SHOWN: usize = 10;
@@ -29,7 +29,14 @@ pub(crate) fn plain(object: &Value) -> Value {
 pub(crate) fn finished(desk: &mut Desk<'_>, object: &Value) -> Done {
     let mut shown = plain(object);
     match text(object, "object") {
-        "subscription" => refresh_prices(desk, &mut shown)?,
+        "subscription" => {
+            refresh_prices(desk, &mut shown)?;
+            drop_discounts_that_ended(desk, object, &mut shown)?;
+        }
+        "coupon" if shown["deleted"] != true => {
+            let now = desk.now(None)?;
+            shown["valid"] = coupons::is_valid(object, now).into();
+        }
         "invoice" => cut_lines(&mut shown),
         "event" => {
             let (open, _) = desk.tx.outstanding(text(object, "id"))?;
@@ -67,6 +74,14 @@ fn descend(desk: &mut Desk<'_>, node: &mut Value, path: &[&str], whole: &str) ->
         let message = format!("This property cannot be expanded ({whole}).");
         return Err(ApiError::invalid(message).param("expand"));
     };
+    if let (Value::Array(ids), true) = (&mut *child, rest.is_empty()) {
+        for id in ids.iter_mut().filter(|id| id.is_string()) {
+            if let Some(object) = desk.get(text_of(id))? {
+                *id = finished(desk, &object)?;
+            }
+        }
+        return Ok(());
+    }
     if let Some(id) = child.as_str() {
         let Some(object) = desk.get(id)? else {
             let message = format!("This property cannot be expanded ({whole}).");
@@ -132,8 +147,26 @@ fn refresh_prices(desk: &mut Desk<'_>, subscription: &mut Value) -> Done<()> {
     Ok(())
 }
 
+/// A discount that ended or was used up is not the subscription's any more.
+fn drop_discounts_that_ended(desk: &mut Desk<'_>, subscription: &Value, shown: &mut Value) -> Done<()> {
+    let Some(ids) = subscription["discounts"].as_array().filter(|ids| !ids.is_empty()) else { return Ok(()) };
+    let now = desk.now_of(subscription)?;
+    let mut left = Vec::new();
+    for id in ids {
+        if desk.get(text_of(id))?.is_some_and(|discount| discounts::counts(&discount, now)) {
+            left.push(id.clone());
+        }
+    }
+    shown["discounts"] = left.into();
+    Ok(())
+}
+
+fn text_of(id: &Value) -> &str {
+    id.as_str().unwrap_or_default()
+}
+
 fn cut_lines(invoice: &mut Value) {
-    if let Some(lines) = invoice["lines"]["data"].as_array_mut() {
+    if let Some(lines) = invoice.pointer_mut("/lines/data").and_then(Value::as_array_mut) {
         let more = lines.len() > LINES_SHOWN;
         lines.truncate(LINES_SHOWN);
         invoice["lines"]["has_more"] = more.into();

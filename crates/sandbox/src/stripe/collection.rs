@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use super::balance_transactions::{self, Entry};
 use super::payment_intents::{self, Attempt};
 use super::payment_methods::{self, Refusal};
 use super::{invoice_drafts, invoice_payments, life};
@@ -42,8 +43,28 @@ pub(super) fn finalize_and_collect(desk: &mut Desk<'_>, id: &str) -> Done<()> {
     if invoice["status"] != "draft" || invoice["auto_advance"] != true {
         return Ok(());
     }
+    if needs_place(&invoice) {
+        return cannot_finalize(desk, &invoice);
+    }
     let invoice = finalize(desk, &invoice)?;
     if invoice["status"] == "open" { attempt(desk, &invoice) } else { Ok(()) }
+}
+
+/// Whether automatic tax does not know where the customer is.
+fn needs_place(invoice: &Value) -> bool {
+    invoice["automatic_tax"]["status"] == "requires_location_inputs"
+}
+
+/// The draft stays one until somebody acts.
+fn cannot_finalize(desk: &mut Desk<'_>, invoice: &Value) -> Done<()> {
+    let mut after = invoice.clone();
+    after["automatically_finalizes_at"] = Value::Null;
+    after["last_finalization_error"] = json!({
+        "type": "invalid_request_error", "code": "customer_tax_location_invalid",
+        "message": "The customer's location is needed to calculate tax automatically.",
+    });
+    desk.save(&after)?;
+    desk.emit("invoice.finalization_failed", &after, None)
 }
 
 /// The next attempt is due.
@@ -61,6 +82,10 @@ fn attempt(desk: &mut Desk<'_>, invoice: &Value) -> Done<()> {
 
 /// Draft → open with its number and payment intent; paid at once when nothing is due.
 pub(super) fn finalize(desk: &mut Desk<'_>, draft: &Value) -> Done {
+    if needs_place(draft) {
+        let message = "The customer's location is needed to calculate tax automatically.";
+        return Err(ApiError::invalid(message).code("customer_tax_location_invalid"));
+    }
     let before = desk.need("customer", id_in(&draft["customer"]).unwrap_or_default())?;
     let mut customer = before.clone();
     let mut invoice = draft.clone();
@@ -86,6 +111,11 @@ pub(super) fn finalize(desk: &mut Desk<'_>, draft: &Value) -> Done {
     desk.save(&invoice)?;
     desk.save(&customer)?;
     if customer["balance"] != before["balance"] {
+        let amount = int(&customer, "balance") - int(&before, "balance");
+        let small = int(&invoice, "total") > 0 && amount > 0;
+        let kind = if small { "invoice_too_small" } else { "applied_to_invoice" };
+        let entry = Entry { amount, kind, invoice: Some(&id), credit_note: None };
+        balance_transactions::note(desk, &customer, int(&customer, "balance"), &entry)?;
         desk.emit("customer.updated", &customer, Some(json!({ "balance": before["balance"] })))?;
     }
     desk.tx.disappoint(FINALIZE, &id)?;

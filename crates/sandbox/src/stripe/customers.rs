@@ -2,18 +2,19 @@
 
 use serde_json::{Value, json};
 
+use super::balance_transactions::{self, Entry};
 use super::lists::{created_fits, equals, list};
-use super::{Call, Route, life, payment_methods};
+use super::{Call, Route, life, payment_methods, taxes};
 use crate::api_error::ApiError;
-use crate::desk::{Done, clock_of, merge_metadata, text, text_or_null};
+use crate::desk::{Done, clock_of, int, merge_metadata, text, text_or_null};
 use crate::store::Keys;
 
 const CREATE: &str = "balance:int email name description phone metadata:map \
     address:{city country line1 line2 postal_code state} invoice_settings:{default_payment_method footer} \
-    preferred_locales:[str] tax_exempt:(none,exempt,reverse) payment_method test_clock";
+    preferred_locales:[str] tax_exempt:(none,exempt,reverse) tax:{validate_location:(deferred,immediately)} payment_method test_clock";
 const UPDATE: &str = "balance:int email name description phone metadata:map \
     address:{city country line1 line2 postal_code state} invoice_settings:{default_payment_method footer} \
-    preferred_locales:[str] tax_exempt:(none,exempt,reverse)";
+    preferred_locales:[str] tax_exempt:(none,exempt,reverse) tax:{validate_location:(deferred,immediately)}";
 
 /// The largest balance, owed or credited.
 const BALANCE_MAX: u64 = 999_999_999_999;
@@ -50,6 +51,7 @@ fn create(call: &mut Call<'_, '_>) -> Done {
         payment_methods::attach_to(call.desk, &method, &customer)?;
     }
     set_default_method(call, &mut customer)?;
+    note_balance(call, &customer, 0)?;
     call.desk.save(&customer)?;
     call.desk.emit("customer.created", &customer, None)?;
     Ok(customer)
@@ -60,7 +62,18 @@ fn update(call: &mut Call<'_, '_>) -> Done {
     let mut after = before.clone();
     apply(&mut after, &call.params)?;
     set_default_method(call, &mut after)?;
+    note_balance(call, &after, int(&before, "balance"))?;
     call.desk.change(&before, after, "customer.updated")
+}
+
+/// A balance that is set is an adjustment of it.
+fn note_balance(call: &mut Call<'_, '_>, customer: &Value, before: i64) -> Done<()> {
+    let ending = int(customer, "balance");
+    if ending == before {
+        return Ok(());
+    }
+    let entry = Entry { amount: ending - before, kind: "adjustment", invoice: None, credit_note: None };
+    balance_transactions::note(call.desk, customer, ending, &entry).map(drop)
 }
 
 fn apply(customer: &mut Value, params: &Value) -> Done<()> {
@@ -85,6 +98,9 @@ fn apply(customer: &mut Value, params: &Value) -> Done<()> {
     }
     if let Some(given) = params.get("address") {
         customer["address"] = address(given);
+    }
+    if params["tax"]["validate_location"] == "immediately" {
+        taxes::need_place(customer)?;
     }
     if let Some(footer) = params["invoice_settings"].get("footer") {
         customer["invoice_settings"]["footer"] = footer.clone();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{prices, proration};
+use super::{discounts, invoice_items, invoice_stages, prices, proration};
 use crate::calendar::printed_date;
 use crate::desk::{Desk, Done, clock_of, id_in, int, text};
 use crate::render::list_of;
@@ -49,7 +49,7 @@ pub(super) fn line(desk: &mut Desk<'_>, item: &Value, Entry(charge, amount, peri
             "unit_amount_decimal": price["unit_amount_decimal"],
         },
         "quantity": quantity, "quantity_decimal": quantity.to_string(), "subscription": item["subscription"],
-        "subtotal": amount, "taxes": [],
+        "subtotal": amount, "taxes": [], "_tax_rates": item["tax_rates"],
     }))
 }
 
@@ -87,8 +87,14 @@ pub(super) struct Draft<'a> {
 /// Stores a draft invoice for a subscription and tells of it.
 pub(super) fn create(desk: &mut Desk<'_>, draft: Draft<'_>) -> Done {
     let invoice = build(desk, draft)?;
+    store(desk, invoice)
+}
+
+/// Stores a draft: it takes its invoice items over, uses up what counts once, and is told of.
+pub(super) fn store(desk: &mut Desk<'_>, invoice: Value) -> Done {
+    discounts::use_up(desk, &invoice)?;
     for line in invoice["lines"]["data"].as_array().into_iter().flatten() {
-        if let Some(kept) = line["parent"]["subscription_item_details"]["invoice_item"].as_str() {
+        if let Some(kept) = invoice_items::source(line) {
             let mut kept = desk.need("invoiceitem", kept)?;
             kept["invoice"] = invoice["id"].clone();
             desk.save(&kept)?;
@@ -107,7 +113,6 @@ pub(super) fn build(desk: &mut Desk<'_>, draft: Draft<'_>) -> Done {
     for line in &mut lines {
         line["invoice"] = id.clone().into();
     }
-    let total: i64 = lines.iter().map(|line| int(line, "amount")).sum();
     let mut invoice = blank(&customer, &id, created);
     invoice["auto_advance"] = true.into();
     invoice["automatically_finalizes_at"] = draft.finalizes_at.into();
@@ -120,9 +125,7 @@ pub(super) fn build(desk: &mut Desk<'_>, draft: Draft<'_>) -> Done {
     });
     invoice["period_start"] = draft.period.0.into();
     invoice["period_end"] = draft.period.1.into();
-    for member in ["subtotal", "subtotal_excluding_tax", "total", "total_excluding_tax"] {
-        invoice[member] = total.into();
-    }
+    invoice_stages::apply(desk, &mut invoice, subscription, &customer)?;
     settle_amounts(&mut invoice, &customer);
     invoice["test_clock"] = json!(clock_of(subscription));
     invoice["_clock"] = json!(clock_of(subscription));
@@ -144,7 +147,8 @@ pub(super) fn settle_amounts(invoice: &mut Value, customer: &Value) {
     invoice["amount_remaining"] = due.into();
 }
 
-fn blank(customer: &Value, id: &str, created: i64) -> Value {
+/// A draft without lines.
+pub(super) fn blank(customer: &Value, id: &str, created: i64) -> Value {
     json!({
         "id": id, "object": "invoice", "account_country": "US", "account_name": "Sandbox", "account_tax_ids": null,
         "amount_due": 0, "amount_overpaid": 0, "amount_paid": 0, "amount_remaining": 0, "amount_shipping": 0,
@@ -190,14 +194,19 @@ pub(super) fn keep_for_later(desk: &mut Desk<'_>, subscription: &Value, line: &V
     Ok(())
 }
 
-/// The lines of kept prorations, newest first; the draft they are put on takes them over.
+/// The lines of kept prorations and of invoice items that wait, newest first; the draft they are put on takes them over.
 pub(super) fn kept_lines(desk: &mut Desk<'_>, subscription: &Value) -> Done<Vec<Value>> {
     let mut kept = desk.all("invoiceitem", None, subscription["id"].as_str())?;
     kept.retain(|item| item["invoice"].is_null());
     let lines = kept.iter().map(|item| {
         let mut line = item["_line"].clone();
-        line["parent"]["subscription_item_details"]["invoice_item"] = item["id"].clone();
+        if line["parent"]["subscription_item_details"].is_object() {
+            line["parent"]["subscription_item_details"]["invoice_item"] = item["id"].clone();
+        }
         line
     });
-    Ok(lines.collect())
+    let mut lines: Vec<Value> = lines.collect();
+    lines.extend(invoice_items::waiting(desk, id_in(&subscription["customer"]).unwrap_or_default())?);
+    lines.retain(|line| line["currency"] == subscription["currency"]);
+    Ok(lines)
 }

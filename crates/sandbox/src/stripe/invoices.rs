@@ -11,6 +11,7 @@ use crate::render::plain;
 use crate::store::Keys;
 
 const PREVIEW: &str = "subscription! customer preview_mode:(next,recurring) \
+    discounts:[{coupon discount promotion_code}] automatic_tax:{enabled!:bool} \
     subscription_details:{items:[{id price quantity:int deleted:bool metadata:map}] \
     proration_behavior:(always_invoice,create_prorations,none) proration_date:int trial_end:now|int \
     billing_cycle_anchor:{type!:(now,unchanged)} cancel_at_period_end:bool cancel_at:clear|int}";
@@ -161,6 +162,11 @@ fn preview(call: &mut Call<'_, '_>) -> Done {
     }
     call.desk.rehearsal = true;
     let recurring = call.params["preview_mode"] == "recurring";
-    let details = call.params.get("subscription_details").cloned().unwrap_or_else(|| json!({}));
+    let mut details = call.params.get("subscription_details").cloned().unwrap_or_else(|| json!({}));
+    for member in ["discounts", "automatic_tax"] {
+        if let Some(given) = call.params.get(member) {
+            details[member] = given.clone();
+        }
+    }
     subscription_changes::preview(call.desk, &subscription, &details, recurring)
 }

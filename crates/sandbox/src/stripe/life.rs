@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::invoice_drafts::{self, Charge, Draft, Entry};
-use super::{collection, prices, proration, subscription_changes};
+use super::{collection, discounts, prices, proration, subscription_changes};
 use crate::AFTER_LAST_ATTEMPT;
 use crate::calendar::DAY;
 use crate::desk::{Desk, Done, int, text};
@@ -142,14 +142,15 @@ fn turn(desk: &mut Desk<'_>, before: &Value, mut after: Value, at: i64) -> Done<
 /// the lines for it.
 pub(super) fn begin_period(desk: &mut Desk<'_>, subscription: &mut Value, at: i64) -> Done<Vec<Value>> {
     let anchor = int(subscription, "billing_cycle_anchor");
+    let billed = discounts::full_amounts(desk, subscription, at)?;
     let mut items = subscription["items"]["data"].take();
     let mut lines = Vec::new();
-    for item in items.as_array_mut().into_iter().flatten() {
+    for (item, billed) in items.as_array_mut().into_iter().flatten().zip(billed) {
         let (start, end) = prices::interval(&item["price"])?.period_at(anchor, at);
         let amount = proration::share(proration::item_amount(item), end - at, end - start);
         item["current_period_start"] = at.into();
         item["current_period_end"] = end.into();
-        item["_rate"] = amount.into();
+        item["_rate"] = proration::share(billed, end - at, end - start).into();
         lines.push(invoice_drafts::line(desk, item, Entry(Charge::Period, amount, (at, end)))?);
     }
     subscription["items"]["data"] = items;

@@ -3,24 +3,37 @@
 //! A route is a method, a path, the shape of its parameters and a plain function. A new resource is one file with a
 //! `ROUTES` constant and one line in [`TABLES`].
 
+mod balance_transactions;
 mod charges;
 mod collection;
+pub(crate) mod coupons;
+mod credit_note_lines;
+mod credit_notes;
 mod customers;
+pub(crate) mod discounts;
 mod events;
 mod invoice_drafts;
+mod invoice_items;
 mod invoice_payments;
+mod invoice_stages;
 mod invoices;
 mod life;
 mod lists;
+mod one_off_invoices;
 mod payment_intents;
 mod payment_methods;
 pub(crate) mod prices;
 mod products;
+mod promotion_codes;
 mod proration;
+mod refunds;
 mod setup_intents;
 mod subscription_changes;
 mod subscription_starts;
 mod subscriptions;
+mod tax_ids;
+mod tax_rates;
+mod taxes;
 pub(crate) mod test_clocks;
 pub(crate) mod webhook_endpoints;
 
@@ -86,17 +99,26 @@ impl Route {
 
 /// Every route there is.
 const TABLES: &[&[Route]] = &[
+    balance_transactions::ROUTES,
     charges::ROUTES,
+    coupons::ROUTES,
+    credit_notes::ROUTES,
     customers::ROUTES,
     events::ROUTES,
+    invoice_items::ROUTES,
     invoice_payments::ROUTES,
     invoices::ROUTES,
+    one_off_invoices::ROUTES,
     payment_intents::ROUTES,
     payment_methods::ROUTES,
     prices::ROUTES,
     products::ROUTES,
+    promotion_codes::ROUTES,
+    refunds::ROUTES,
     setup_intents::ROUTES,
     subscriptions::ROUTES,
+    tax_ids::ROUTES,
+    tax_rates::ROUTES,
     test_clocks::ROUTES,
     webhook_endpoints::ROUTES,
 ];
@@ -133,6 +155,8 @@ pub(crate) fn perform(desk: &mut Desk<'_>, task: &str, object: &str) -> Done<()>
         subscription_changes::EXPIRE => subscription_changes::pending_update_expires(desk, object),
         collection::FINALIZE => collection::finalize_and_collect(desk, object),
         collection::RETRY => collection::retry(desk, object),
+        tax_ids::VERIFY => tax_ids::verify(desk, object),
+        refunds::FAIL => refunds::fail(desk, object),
         task => {
             tracing::error!(task, object, "an unknown task stood on the sandbox's agenda");
             Ok(())

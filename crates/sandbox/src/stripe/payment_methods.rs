@@ -71,6 +71,7 @@ const CARDS: &[Card] = &[
     refused("chargeDeclinedExpiredCard", "4000000000000069", EXPIRED),
     refused("chargeDeclinedIncorrectCvc", "4000000000000127", WRONG_CVC),
     refused("chargeDeclinedProcessingError", "4000000000000119", BROKEN),
+    Card { name: "refundFail", number: "4000000000005126", brand: "visa", attach: None, charge: "refuse_refunds" },
     Card { name: "chargeCustomerFail", number: "4000000000000341", brand: "visa", attach: None, charge: "decline" },
     Card {
         name: "authenticationRequired",

@@ -29,6 +29,17 @@ pub(super) fn item_amount(item: &Value) -> i64 {
     full_amount(&item["price"], int(item, "quantity"))
 }
 
+/// `amount` × `numerator` / `denominator` to the nearest whole.
+pub(super) fn part(amount: i64, numerator: i128, denominator: i128) -> i64 {
+    if denominator == 0 { 0 } else { rounded(i128::from(amount) * numerator, denominator) }
+}
+
+/// `amount` × `of` / `total`, rounded down.
+pub(super) fn floored(amount: i64, of: i64, total: i64) -> i64 {
+    let product = i128::from(amount) * i128::from(of);
+    if total == 0 { 0 } else { i64::try_from(product.div_euclid(i128::from(total))).unwrap_or(i64::MAX) }
+}
+
 /// To the nearest whole, halves away from zero.
 fn rounded(numerator: i128, denominator: i128) -> i64 {
     let half_up = (2 * numerator.abs() + denominator) / (2 * denominator);
@@ -36,7 +47,7 @@ fn rounded(numerator: i128, denominator: i128) -> i64 {
 }
 
 /// `"0.5"` → 500,000,000,000: a decimal in units of 10⁻¹².
-fn scaled(decimal: &str) -> i128 {
+pub(super) fn scaled(decimal: &str) -> i128 {
     let (whole, fraction) = decimal.split_once('.').unwrap_or((decimal, ""));
     let digits: String = fraction.chars().chain("000000000000".chars()).take(DECIMALS).collect();
     format!("{whole}{digits}").parse().unwrap_or(0)

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::collection::{self, Collected, Then};
 use super::invoice_drafts::{self, Charge, Draft, Entry};
-use super::{Call, life, payment_methods, prices, proration, subscriptions};
+use super::{Call, discounts, life, payment_methods, prices, proration, subscriptions, taxes};
 use crate::api_error::ApiError;
 use crate::desk::{Desk, Done, id_in, int, text};
 use crate::render::plain;
@@ -18,13 +18,14 @@ pub(super) const EXPIRE: &str = "subscription.pending_update_expire";
 /// How long a change is held.
 const PENDING_SECONDS: i64 = 23 * 3_600;
 /// What may accompany `payment_behavior=pending_if_incomplete` of what the sandbox knows.
-const PENDING_PARAMS: [&str; 9] = [
+const PENDING_PARAMS: [&str; 10] = [
     "expand",
     "payment_behavior",
     "proration_behavior",
     "proration_date",
     "billing_cycle_anchor",
     "items",
+    "discounts",
     "trial_end",
     "metadata",
     "cancel_at_period_end",
@@ -98,6 +99,8 @@ fn work_out(desk: &mut Desk<'_>, before: &Value, params: &Value) -> Done<Change>
         None => {}
     }
     change_items(desk, &mut after, params)?;
+    discounts::set(desk, &mut after, &params["discounts"])?;
+    taxes::set(desk, &mut after, params)?;
     let mut change = match (text(before, "status"), &params["trial_end"]) {
         ("trialing", Value::String(_)) => end_trial(desk, after, now)?,
         ("trialing", Value::Number(end)) if end.as_i64().is_some_and(|end| end <= now) => end_trial(desk, after, now)?,
@@ -251,7 +254,7 @@ fn credits(desk: &mut Desk<'_>, before: &Value, kept: &Value, date: i64) -> Done
             continue;
         }
         let (start, end) = (int(&item, "current_period_start"), int(&item, "current_period_end"));
-        let billed = if classic { proration::item_amount(&item) } else { int(&item, "_rate") };
+        let billed = if classic { discounts::classic_amount(desk, before, &item, date)? } else { int(&item, "_rate") };
         let credit = -proration::share(billed, end - date, end - start);
         // Flexible billing gives no credit where nothing was charged.
         if classic || credit != 0 {
@@ -271,14 +274,14 @@ struct Terms {
 fn debits(desk: &mut Desk<'_>, before: &Value, after: &mut Value, terms: &Terms) -> Done<Vec<Value>> {
     let date = terms.date;
     let anchor = int(after, "billing_cycle_anchor");
+    let amounts = discounts::full_amounts(desk, after, date)?;
     let mut items = subscriptions::items_of(after);
     let mut lines = Vec::new();
-    for item in &mut items {
+    for (item, full) in items.iter_mut().zip(amounts) {
         if unchanged(item, before) {
             continue;
         }
         let (start, end) = prices::interval(&item["price"])?.period_at(anchor, date);
-        let full = proration::item_amount(item);
         if int(item, "current_period_end") != end {
             item["current_period_start"] = date.into();
             item["current_period_end"] = end.into();
@@ -362,7 +365,7 @@ fn hold(desk: &mut Desk<'_>, before: &Value, after: &Value, invoice: &Value) -> 
     let mut held = before.clone();
     let changed = |member: &str| if before[member] == after[member] { Value::Null } else { after[member].clone() };
     held["pending_update"] = json!({
-        "billing_cycle_anchor": changed("billing_cycle_anchor"), "discount": null, "discounts": null, "expires_at": expires,
+        "billing_cycle_anchor": changed("billing_cycle_anchor"), "discount": null, "discounts": changed("discounts"), "expires_at": expires,
         "cancel_at_period_end": changed("cancel_at_period_end"),
         "metadata": changed("metadata"), "subscription_items": plain(&after["items"]["data"]),
         "trial_end": changed("trial_end"), "trial_from_plan": null,
@@ -379,7 +382,9 @@ fn hold(desk: &mut Desk<'_>, before: &Value, after: &Value, invoice: &Value) -> 
 pub(super) fn pending_update_paid(desk: &mut Desk<'_>, held: &Value) -> Done<()> {
     let pending = held["_pending"].clone();
     let mut after = released(held);
-    for member in ["items", "billing_cycle_anchor", "trial_end", "metadata", "cancel_at_period_end", "cancel_at"] {
+    for member in
+        ["items", "billing_cycle_anchor", "trial_end", "metadata", "cancel_at_period_end", "cancel_at", "discounts"]
+    {
         after[member] = pending[member].clone();
     }
     if held["status"] == "trialing" {

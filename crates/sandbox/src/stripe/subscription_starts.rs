@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::collection::{self, Collected, Then};
 use super::invoice_drafts::{self, Charge, Draft, Entry};
-use super::{Call, life, payment_methods, prices, setup_intents, subscriptions};
+use super::{Call, discounts, life, payment_methods, prices, setup_intents, subscriptions, taxes};
 use crate::api_error::ApiError;
 use crate::calendar::DAY;
 use crate::desk::{Desk, Done, clock_of, int, text};
@@ -24,6 +24,8 @@ pub(super) fn create(call: &mut Call<'_, '_>) -> Done {
     let mut subscription = blank(call.desk, &customer, now)?;
     fill(call, &mut subscription, text(&customer, "id"))?;
     currency(call, &mut subscription, &customer)?;
+    discounts::set(call.desk, &mut subscription, &call.params["discounts"])?;
+    taxes::set(call.desk, &mut subscription, &call.params)?;
     match trial_end {
         Some(end) => start_trial(call, subscription, &customer, end),
         None => start_paying(call, subscription),
@@ -172,14 +174,13 @@ fn start_paying(call: &mut Call<'_, '_>, mut subscription: Value) -> Done {
     }
     subscriptions::apply_cancellation(&mut subscription, &call.params, now)?;
     let behaviour = call.params["payment_behavior"].as_str().unwrap_or("allow_incomplete").to_owned();
-    let free = lines.iter().all(|line| line["amount"] == 0);
-    if behaviour != "default_incomplete" && !free {
-        subscriptions::need_method(call.desk, &subscription)?;
-    }
     call.desk.insert(&subscription)?;
     let invoice = first_invoice(call.desk, &subscription, lines)?;
     subscription["latest_invoice"] = invoice["id"].clone();
     call.desk.save(&subscription)?;
+    if behaviour != "default_incomplete" && int(&invoice, "amount_due") > 0 {
+        subscriptions::need_method(call.desk, &subscription)?;
+    }
     let invoice = collection::finalize(call.desk, &invoice)?;
     if invoice["status"] == "open" && !first_payment(call.desk, &invoice, &behaviour)? {
         subscription["status"] = "incomplete".into();

@@ -3,18 +3,19 @@
 use serde_json::{Value, json};
 
 use super::lists::{created_fits, equals, list};
-use super::{Call, Route, collection, life, prices, subscription_changes, subscription_starts};
+use super::{Call, Route, collection, life, prices, subscription_changes, subscription_starts, tax_rates};
 use crate::api_error::ApiError;
 use crate::calendar::TIME_MAX;
 use crate::desk::{Desk, Done, clock_of, int, merge_metadata, text};
+use crate::render::plain;
 use crate::store::Keys;
 
-const CREATE: &str = "customer! items!:[{price! quantity:int metadata:map}] trial_period_days:int trial_end:now|int \
+const CREATE: &str = "customer! items!:[{price! quantity:int metadata:map tax_rates:[str]}] trial_period_days:int trial_end:now|int \
     trial_settings:{end_behavior!:{missing_payment_method:(cancel,create_invoice,pause) billing_cycle_anchor:now}} \
     default_payment_method payment_behavior:(allow_incomplete,default_incomplete,error_if_incomplete,pending_if_incomplete) \
     payment_settings:{save_default_payment_method:(off,on_subscription)} metadata:map off_session:bool description currency \
-    billing_mode:{type!:(classic,flexible) flexible:{proration_discounts:(included,itemized)}} automatic_tax:{enabled!:(false)} \
-    billing_cycle_anchor:int cancel_at_period_end:bool cancel_at:int collection_method:(charge_automatically) \
+    billing_mode:{type!:(classic,flexible) flexible:{proration_discounts:(included,itemized)}} automatic_tax:{enabled!:bool} \
+    discounts:[{coupon discount promotion_code}] default_tax_rates:[str] billing_cycle_anchor:int cancel_at_period_end:bool cancel_at:int collection_method:(charge_automatically) \
     proration_behavior:(always_invoice,create_prorations,none)";
 const UPDATE: &str = "items:[{id price quantity:int deleted:bool metadata:map}] trial_end:now|int \
     trial_settings:{end_behavior!:{missing_payment_method:(cancel,create_invoice,pause) billing_cycle_anchor:now}} \
@@ -22,7 +23,7 @@ const UPDATE: &str = "items:[{id price quantity:int deleted:bool metadata:map}] 
     payment_settings:{save_default_payment_method:(off,on_subscription)} metadata:map off_session:bool description \
     billing_cycle_anchor:{type!:(now,unchanged)} cancel_at_period_end:bool cancel_at:clear|int \
     cancellation_details:{comment feedback} proration_behavior:(always_invoice,create_prorations,none) proration_date:int \
-    automatic_tax:{enabled!:(false)}";
+    automatic_tax:{enabled!:bool} discounts:[{coupon discount promotion_code}] default_tax_rates:[str]";
 const LIST: &str = "customer price status:(active,all,canceled,ended,incomplete,incomplete_expired,past_due,paused,trialing,unpaid) \
     created:int|{gt:int gte:int lt:int lte:int} current_period_end:int|{gt:int gte:int lt:int lte:int} test_clock";
 const CANCEL: &str = "invoice_now:(false) prorate:(false) cancellation_details:{comment feedback}";
@@ -97,11 +98,12 @@ pub(super) fn new_item(desk: &mut Desk<'_>, subscription: &Value, given: &Value,
     let price = price_for(desk, text(given, "price"), &format!("{param}[price]"))?;
     let created = desk.now(clock_of(subscription).as_deref())?;
     let id = desk.id("si_", 14)?;
+    let rates = tax_rates::named(desk, &given["tax_rates"], &format!("{param}[tax_rates]"))?;
     Ok(json!({
         "id": id, "object": "subscription_item", "billing_thresholds": null, "created": created, "current_period_end": 0,
         "current_period_start": 0, "current_trial": null, "discounts": [],
         "metadata": merge_metadata(&Value::Null, &given["metadata"]), "plan": prices::as_plan(&price), "price": price,
-        "quantity": quantity(given, param)?, "subscription": subscription["id"], "tax_rates": [], "_rate": 0,
+        "quantity": quantity(given, param)?, "subscription": subscription["id"], "tax_rates": rates.iter().map(plain).collect::<Value>(), "_rate": 0,
     }))
 }
 

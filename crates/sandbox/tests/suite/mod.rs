@@ -3,9 +3,12 @@
 mod anything;
 mod basics;
 mod changes;
+mod discounts;
 mod harness;
 mod idempotency;
 mod life;
 mod lists;
+mod returns;
 mod stigg;
+mod taxes;
 mod webhooks;
