@@ -6,6 +6,7 @@
 mod authenticate;
 mod credentials;
 mod scope;
+mod token;
 
 use tollgate_rules::access::Scope;
 use tollgate_rules::ids::{KeyId, OrgId, OrgKey};
@@ -43,6 +44,26 @@ pub enum CallerKind {
         /// Whose key.
         org: OrgRef,
         /// Which key.
+        key_id: KeyId,
+        /// What it may be used for.
+        scopes: Vec<Scope>,
+    },
+    /// A plugin on a customer's site, with an access token.
+    Site {
+        /// Whose customer the site is.
+        org: OrgRef,
+        /// Which site (`site_…`).
+        site_id: String,
+        /// Its host name.
+        site: String,
+        /// What it may be used for.
+        scopes: Vec<Scope>,
+    },
+    /// A short-lived stand-in for an org's key.
+    OrgToken {
+        /// Whose it is.
+        org: OrgRef,
+        /// The key it was made with.
         key_id: KeyId,
         /// What it may be used for.
         scopes: Vec<Scope>,
@@ -96,7 +117,18 @@ impl Caller {
     #[must_use]
     pub fn own_org(&self) -> Option<&OrgRef> {
         match &self.kind {
-            CallerKind::Key { org, .. } => Some(org),
+            CallerKind::Key { org, .. } | CallerKind::Site { org, .. } | CallerKind::OrgToken { org, .. } => Some(org),
+            CallerKind::Operator { .. } | CallerKind::System { .. } | CallerKind::Nobody => None,
+        }
+    }
+
+    /// The scopes of a credential that belongs to one org; none for people, operators and workers.
+    #[must_use]
+    pub fn scopes(&self) -> Option<&[Scope]> {
+        match &self.kind {
+            CallerKind::Key { scopes, .. } | CallerKind::Site { scopes, .. } | CallerKind::OrgToken { scopes, .. } => {
+                Some(scopes)
+            }
             CallerKind::Operator { .. } | CallerKind::System { .. } | CallerKind::Nobody => None,
         }
     }
@@ -113,6 +145,8 @@ impl Caller {
         match &self.kind {
             CallerKind::Operator { label } => format!("operator:{label}"),
             CallerKind::Key { key_id, .. } => format!("key:{key_id}"),
+            CallerKind::Site { site_id, .. } => format!("site:{site_id}"),
+            CallerKind::OrgToken { key_id, .. } => format!("key:{key_id}"),
             CallerKind::System { name } => format!("system:{name}"),
             CallerKind::Nobody => "nobody".to_owned(),
         }

@@ -20,6 +20,7 @@ use crate::limits::Limits;
 use crate::plans;
 use crate::sealing::Sealer;
 use crate::settings::{self, KeyEnvironment, Settings, WebhookSecrets};
+use crate::tokens;
 
 /// The door to every use case; a cheap handle.
 #[derive(Debug, Clone)]
@@ -34,6 +35,7 @@ struct Inner {
     plan_mirror: PlanMirror,
     mail: Mail,
     sealer: Sealer,
+    tokens: tokens::Shared,
     webhook_secrets: WebhookSecrets,
     key_environment: KeyEnvironment,
     public_base_url: String,
@@ -94,6 +96,7 @@ impl Engine {
             plan_mirror: settings.plan_mirror,
             mail: settings.mail,
             sealer,
+            tokens: tokens::Shared::default(),
             webhook_secrets: settings.webhook_secrets,
             key_environment: settings.key_environment,
             public_base_url: settings.public_base_url,
@@ -108,6 +111,7 @@ impl Engine {
         }));
         engine.ledger().start(&engine);
         plans::load_or_publish(&engine).await?;
+        tokens::open(&engine).await?;
         if engine.db().kind() == Kind::Sqlite {
             jobs::recover(&engine).await?;
         }
@@ -185,6 +189,11 @@ impl Engine {
         &self.0.credentials
     }
 
+    /// Signing keys and what was revoked, in memory.
+    pub(crate) fn tokens(&self) -> &tokens::Shared {
+        &self.0.tokens
+    }
+
     /// Plans in memory.
     pub(crate) fn shelf(&self) -> &plans::Shelf {
         &self.0.shelf
@@ -253,6 +262,7 @@ pub fn statements() -> Vec<&'static Statement> {
         crate::operations::sql::ALL,
         crate::orgs::sql::ALL,
         crate::settings::sql::ALL,
+        tokens::sql::ALL,
         &ledger::sql::ALL.concat(),
     ]
     .concat()

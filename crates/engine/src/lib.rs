@@ -38,6 +38,7 @@ mod settings;
 pub mod subscriptions;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod tokens;
 mod workers;
 
 pub use engine::{Engine, OpenError, statements};

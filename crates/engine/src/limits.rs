@@ -89,6 +89,10 @@ pub struct Limits {
     pub inbox_poll: Duration,
     /// Tries of a letter before it is a dead letter: at the longest pause, more than half a day.
     pub mail_attempts_max: i64,
+    /// How long an access token of a site or an org is valid.
+    pub access_token_lifetime: Duration,
+    /// On several nodes: how often a node asks what others revoked.
+    pub revocations_heard_every: Duration,
     /// How often reconciliation looks for what webhooks did not tell (business time).
     pub reconcile_every: Duration,
 }
@@ -138,6 +142,8 @@ impl Default for Limits {
             inbox_attempts_max: 12,
             inbox_poll: Duration::from_millis(200),
             mail_attempts_max: 300,
+            access_token_lifetime: Duration::from_secs(600),
+            revocations_heard_every: Duration::from_secs(2),
             reconcile_every: Duration::from_secs(300),
         }
     }

@@ -47,7 +47,7 @@ pub struct Settings {
     /// Seals second factors, waiting letters and signing keys; left out, one is made and kept in the database, which then
     /// protects only copies of single tables.
     pub secret_key: Option<SecretString>,
-    /// Where clients reach this server, for links.
+    /// Where clients reach this server, for links; also the name under which it issues tokens.
     pub public_base_url: String,
 }
 

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::db::{Error, Kind, Lane};
 use crate::engine::Engine;
-use crate::{audit, inbox, jobs, keys, ledger, plans};
+use crate::{audit, inbox, jobs, keys, ledger, plans, tokens};
 
 /// The workers of one process; see [`Engine::start_workers`].
 #[derive(Debug)]
@@ -56,6 +56,12 @@ impl Engine {
             async move { ledger::sweep(&engine).await.map(|_| ()).map_err(Error::from) }
         }));
         if self.db().kind() == Kind::Postgres {
+            let hearing = self.clone();
+            let pause = self.limits().revocations_heard_every;
+            tasks.spawn(every(pause, stopped.clone(), "hear what other nodes revoked", move || {
+                let engine = hearing.clone();
+                async move { tokens::hear(&engine).await }
+            }));
             let plans = self.clone();
             tasks.spawn(every(self.limits().plans_reload_every, stopped, "look for published plans", move || {
                 let engine = plans.clone();

@@ -106,7 +106,9 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 fn could(caller: &Caller, access: Access, permission: Permission) -> bool {
     match caller.kind() {
         CallerKind::Operator { .. } | CallerKind::System { .. } => true,
-        CallerKind::Key { scopes, .. } => matches!(access, Access::Org(_)) && scopes_grant(scopes, permission),
+        CallerKind::Key { scopes, .. } | CallerKind::Site { scopes, .. } | CallerKind::OrgToken { scopes, .. } => {
+            matches!(access, Access::Org(_)) && scopes_grant(scopes, permission)
+        }
         CallerKind::Nobody => false,
     }
 }

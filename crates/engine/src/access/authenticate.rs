@@ -10,6 +10,7 @@ use crate::db::{self, Kind};
 use crate::engine::Engine;
 use crate::keys;
 use crate::secrets::{self, Fingerprint};
+use crate::tokens;
 
 /// Why a credential is not believed.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +30,9 @@ pub enum AuthError {
 /// # Errors
 /// [`AuthError::Invalid`] for every credential that is not good now, [`AuthError::Unavailable`] when that cannot be known.
 pub async fn authenticate(engine: &Engine, bearer: &str) -> Result<Caller, AuthError> {
+    if tokens::looks_like(bearer) {
+        return super::token::admit(engine, bearer).await;
+    }
     let fingerprint = secrets::fingerprint(bearer);
     let credentials = engine.credentials();
     if bearer.starts_with("tgo_") && credentials.is_configured_operator(&fingerprint) {

@@ -121,7 +121,9 @@ impl Caller {
     ) -> Result<OrgScope, Refused> {
         match &self.kind {
             CallerKind::Nobody => Err(Refused::Unauthenticated),
-            CallerKind::Key { org: own, scopes, .. } => {
+            CallerKind::Key { org: own, scopes, .. }
+            | CallerKind::Site { org: own, scopes, .. }
+            | CallerKind::OrgToken { org: own, scopes, .. } => {
                 if org.is_some_and(|asked| *asked != own.id) {
                     return Err(Refused::NotFound);
                 }
@@ -147,7 +149,9 @@ impl Caller {
             CallerKind::Operator { .. } | CallerKind::System { .. } => {
                 Ok(OperatorScope { actor: self.actor(), corr_id: self.corr_id.clone() })
             }
-            CallerKind::Key { .. } => Err(Refused::Forbidden(permission)),
+            CallerKind::Key { .. } | CallerKind::Site { .. } | CallerKind::OrgToken { .. } => {
+                Err(Refused::Forbidden(permission))
+            }
             CallerKind::Nobody => Err(Refused::Unauthenticated),
         }
     }

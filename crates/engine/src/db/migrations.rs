@@ -34,6 +34,7 @@ pub(crate) const ALL: &[Migration] = &[
     migration!(4, "0004_inbox"),
     migration!(5, "0005_invoices"),
     migration!(6, "0006_accounts"),
+    migration!(7, "0007_tokens"),
 ];
 
 const ENSURE_TABLE: Statement = Statement::new(

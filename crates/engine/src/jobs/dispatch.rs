@@ -2,7 +2,7 @@
 
 use super::{Claimed, Failure, Kind, Outcome};
 use crate::engine::Engine;
-use crate::{backup, flags, inbox, mail, operations, retention};
+use crate::{backup, flags, inbox, mail, operations, retention, tokens};
 
 /// Runs a claimed job. Each arm is one call.
 pub(super) async fn dispatch(engine: &Engine, job: &Claimed) -> Result<Outcome, Failure> {
@@ -11,6 +11,7 @@ pub(super) async fn dispatch(engine: &Engine, job: &Claimed) -> Result<Outcome, 
         Kind::Retention => Box::pin(retention::sweep(engine)).await,
         Kind::Backup => Box::pin(backup::daily(engine)).await,
         Kind::Reconcile => Box::pin(inbox::reconcile::job(engine)).await,
+        Kind::SigningKeys => Box::pin(tokens::job(engine)).await,
         Kind::DecideAnew => Box::pin(flags::decide_anew(engine)).await,
         Kind::Mail => Box::pin(mail::send(engine, job)).await,
         #[cfg(test)]
@@ -19,4 +20,4 @@ pub(super) async fn dispatch(engine: &Engine, job: &Claimed) -> Result<Outcome, 
 }
 
 /// Jobs that are there for ever: queued at start where they are missing.
-pub(crate) const RECURRING: &[Kind] = &[Kind::Retention, Kind::Reconcile];
+pub(crate) const RECURRING: &[Kind] = &[Kind::Retention, Kind::Reconcile, Kind::SigningKeys];

@@ -13,6 +13,8 @@ pub enum Kind {
     Backup,
     /// Finds what webhooks did not tell. Recurring.
     Reconcile,
+    /// Tends the keys that sign tokens. Recurring.
+    SigningKeys,
     /// Resolves every org's rights anew after a global flag changed.
     DecideAnew,
     /// Sends a letter of the outbox; the key is its id.
@@ -29,6 +31,7 @@ impl Kind {
         Kind::Retention,
         Kind::Backup,
         Kind::Reconcile,
+        Kind::SigningKeys,
         Kind::DecideAnew,
         Kind::Mail,
         #[cfg(test)]
@@ -43,6 +46,7 @@ impl Kind {
             Kind::Retention => "retention",
             Kind::Backup => "backup",
             Kind::Reconcile => "reconcile",
+            Kind::SigningKeys => "signing_keys",
             Kind::DecideAnew => "decide_anew",
             Kind::Mail => "mail",
             #[cfg(test)]
@@ -60,7 +64,7 @@ impl Kind {
     #[must_use]
     pub const fn is_recurring(self) -> bool {
         match self {
-            Kind::Retention | Kind::Backup | Kind::Reconcile => true,
+            Kind::Retention | Kind::Backup | Kind::Reconcile | Kind::SigningKeys => true,
             Kind::Operation | Kind::DecideAnew | Kind::Mail => false,
             #[cfg(test)]
             Kind::Probe => false,
@@ -72,7 +76,7 @@ impl Kind {
     pub(super) fn attempts_max(self, limits: &Limits) -> i64 {
         match self {
             Kind::Operation => limits.operation_attempts_max,
-            Kind::Retention | Kind::Backup | Kind::Reconcile => i64::MAX,
+            Kind::Retention | Kind::Backup | Kind::Reconcile | Kind::SigningKeys => i64::MAX,
             Kind::DecideAnew => limits.job_attempts_max,
             Kind::Mail => limits.mail_attempts_max,
             #[cfg(test)]

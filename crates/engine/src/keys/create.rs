@@ -9,7 +9,7 @@ use tollgate_rules::ids::KeyId;
 use tollgate_rules::time::Timestamp;
 
 use super::{Created, Error, Key, sql};
-use crate::access::{Caller, CallerKind, OrgScope};
+use crate::access::{Caller, OrgScope};
 use crate::audit;
 use crate::db::{self, Lane, Tx};
 use crate::engine::Engine;
@@ -41,7 +41,7 @@ pub async fn create(engine: &Engine, caller: &Caller, scope: &OrgScope, create: 
     if create.expires_at.is_some_and(|at| at <= engine.now()) {
         return Err(Error::Invalid { field: "expiresAt", rule: "in the future".to_owned() });
     }
-    if let CallerKind::Key { scopes: own, .. } = caller.kind()
+    if let Some(own) = caller.scopes()
         && scopes.iter().any(|asked| !own.contains(asked))
     {
         return Err(Error::Escalation);

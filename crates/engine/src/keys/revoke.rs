@@ -9,6 +9,7 @@ use crate::access::OrgScope;
 use crate::audit;
 use crate::db::Lane;
 use crate::engine::Engine;
+use crate::tokens;
 
 /// Revokes the key. The same again answers the same.
 ///
@@ -27,11 +28,13 @@ pub async fn revoke(engine: &Engine, scope: &OrgScope, key_id: &KeyId) -> Result
         if sql::revoke(&mut tx, &of, &id, now).await? {
             let entry = audit::Entry::of(&of, "keys.revoke", id.as_str()).after(json!({ "revokedAt": now }));
             audit::append(&task, &mut tx, entry).await?;
+            tokens::refuse_stored(&task, &mut tx, id.as_str()).await?;
         }
         tx.commit().await?;
         Ok::<_, Error>(Key { revoked_at: Some(now), ..key })
     };
     let key = engine.db().detached(write).await?;
     engine.credentials().forget_key(key_id.as_str());
+    tokens::refuse(engine, key_id.as_str());
     Ok(key)
 }

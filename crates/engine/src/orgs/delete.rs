@@ -7,7 +7,7 @@ use crate::access::OrgScope;
 use crate::audit;
 use crate::db::Lane;
 use crate::engine::Engine;
-use crate::{keys, ledger};
+use crate::{keys, ledger, tokens};
 
 /// Closes the org. The same again answers the same.
 ///
@@ -18,6 +18,7 @@ pub async fn delete(engine: &Engine, scope: &OrgScope) -> Result<Org, Error> {
     let org = engine.db().detached(async move { store(&task, &of).await }).await?;
     engine.credentials().forget_org(scope.org_key());
     engine.ledger().forget(scope.org_key());
+    tokens::refuse(engine, scope.org_id().as_str());
     Ok(org)
 }
 
@@ -31,6 +32,7 @@ async fn store(engine: &Engine, scope: &OrgScope) -> Result<Org, Error> {
     let after = Org { status: OrgStatus::Closed, updated_at: now, ..before.clone() };
     sql::update(&mut tx, scope, &after).await?;
     keys::sql::revoke_all(&mut tx, scope, now).await?;
+    tokens::refuse_stored(engine, &mut tx, scope.org_id().as_str()).await?;
     ledger::refresh(engine, &mut tx, scope.org_key()).await?;
     let entry = audit::Entry::of(scope, "orgs.delete", after.org_id.as_str())
         .before(update::shown(&before))
