@@ -14,8 +14,19 @@ const LINE: &[(&str, &[&str])] = &[
     ("tollgate-connectors", &["tollgate-rules"]),
     ("tollgate-engine", &["tollgate-rules", "tollgate-connectors"]),
     ("tollgate-web", &["tollgate-rules", "tollgate-engine"]),
-    ("tollgate", &["tollgate-rules", "tollgate-connectors", "tollgate-engine", "tollgate-web", "tollgate-sandbox"]),
+    (
+        "tollgate",
+        &[
+            "tollgate-rules",
+            "tollgate-connectors",
+            "tollgate-engine",
+            "tollgate-web",
+            "tollgate-sandbox",
+            "tollgate-generator",
+        ],
+    ),
     ("tollgate-sandbox", &[]),
+    ("tollgate-generator", &["tollgate-rules"]),
     (
         "xtask",
         &["tollgate-rules", "tollgate-connectors", "tollgate-engine", "tollgate-web", "tollgate-sandbox", "tollgate"],
