@@ -18,6 +18,7 @@ pub(crate) mod fault;
 #[cfg(any(test, feature = "testing"))]
 pub mod fault;
 pub mod flags;
+pub mod grants;
 pub mod idempotency;
 pub mod inbox;
 pub mod invoices;
@@ -28,6 +29,7 @@ pub mod limits;
 pub mod mail;
 pub mod operations;
 pub mod orgs;
+pub mod overrides;
 pub mod paging;
 pub mod plans;
 pub mod provision;

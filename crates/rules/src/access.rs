@@ -142,6 +142,10 @@ words! {
         AuditRead = "audit.read",
         /// Read and write operator flags.
         FlagsOperate = "flags.operate",
+        /// Give orgs exceptions from their plan.
+        OverridesOperate = "overrides.operate",
+        /// Give orgs extra units.
+        GrantsOperate = "grants.operate",
         /// List, run and retry jobs.
         JobsOperate = "jobs.operate",
         /// Publish plans and read their difference to what is in force.
@@ -195,6 +199,8 @@ pub const TABLE: &[Row] = &[
     row(Permission::WebhooksOperate, &[], &[]),
     row(Permission::AuditRead, &[], &[]),
     row(Permission::FlagsOperate, &[], &[]),
+    row(Permission::OverridesOperate, &[], &[]),
+    row(Permission::GrantsOperate, &[], &[]),
     row(Permission::JobsOperate, &[], &[]),
     row(Permission::PlansPublish, &[], &[]),
     row(Permission::DiagnosticsRead, &[], &[]),

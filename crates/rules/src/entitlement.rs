@@ -6,8 +6,10 @@
 #[cfg(test)]
 mod tests;
 
+mod grants;
 mod resolve;
 
+pub use grants::{Drawn, Spent, draw, grants_in_order};
 pub use resolve::resolve;
 
 use crate::billing::SubscriptionStatus;
@@ -145,6 +147,13 @@ pub enum OverrideChange {
         /// Included units instead of the plan's.
         units: Option<i64>,
     },
+    /// What happens beyond the included units of a metric.
+    Policy {
+        /// The metric.
+        metric: Metric,
+        /// The policy instead of the plan's.
+        policy: OveragePolicy,
+    },
     /// The value of a feature.
     Feature {
         /// The feature.
@@ -163,14 +172,20 @@ pub struct Grant {
     pub metric: Metric,
     /// How many were given.
     pub units: i64,
-    /// How many were used up in periods that are over.
+    /// How many were used up, in whatever period.
     pub consumed: i64,
+    /// Of these, what was used up in the newest period it was used in, and when that period began.
+    #[serde(default)]
+    pub newest: Option<(Timestamp, i64)>,
     /// Lower is used first.
     pub priority: i64,
     /// From when on.
     pub from: Timestamp,
     /// Until when; nothing: for good.
     pub until: Option<Timestamp>,
+    /// The start of the only period it counts in; nothing: in any.
+    #[serde(default)]
+    pub only_in: Option<Timestamp>,
 }
 
 /// What an org may use, until [`Resolved::valid_until`].
@@ -226,17 +241,4 @@ pub struct ScheduledChange {
     pub plan_code: Option<PlanCode>,
     /// From when on.
     pub at: Timestamp,
-}
-
-/// The grants of a metric in force at `now`, in the order they are used: by priority, then earliest expiry, then id.
-pub fn grants_in_order<'a>(grants: &'a [Grant], metric: &Metric, now: Timestamp) -> Vec<&'a Grant> {
-    let mut live: Vec<&Grant> = grants
-        .iter()
-        .filter(|grant| grant.metric == *metric && grant.from <= now && grant.until.is_none_or(|until| now < until))
-        .collect();
-    live.sort_by(|a, b| {
-        let end = |grant: &Grant| grant.until.unwrap_or(Timestamp::MAX);
-        (a.priority, end(a), &a.id).cmp(&(b.priority, end(b), &b.id))
-    });
-    live
 }

@@ -5,12 +5,14 @@ use tollgate_rules::ids::OrgKey;
 
 use crate::db::{Error, Tx};
 use crate::engine::Engine;
-use crate::subscriptions;
+use crate::{grants, subscriptions};
 
 /// The stored facts of an org.
 pub(super) async fn facts(engine: &Engine, tx: &mut Tx, org_key: OrgKey) -> Result<OrgFacts, Error> {
+    grants::write_draws(tx, org_key, engine.now()).await?;
     #[cfg(test)]
-    if let Some(planted) = engine.ledger().planted(org_key) {
+    if let Some(mut planted) = engine.ledger().planted(org_key) {
+        planted.grants.extend(grants::facts(tx, org_key).await?);
         return Ok(planted);
     }
     let facts = subscriptions::facts(engine, tx, org_key).await?;

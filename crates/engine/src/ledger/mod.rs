@@ -40,7 +40,7 @@ mod standing;
 mod store;
 mod sweep;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod verify;
 
 pub use check::check;

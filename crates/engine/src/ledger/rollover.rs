@@ -13,6 +13,7 @@ use tollgate_rules::time::Timestamp;
 use super::{facts, rows, sql};
 use crate::db::{Arg, Columns, Error, Tx};
 use crate::engine::Engine;
+use crate::grants;
 
 /// Periods that one rollover opens at most: a server that slept a hundred years.
 const SLEPT_PERIODS_MAX: usize = 1_200;
@@ -89,6 +90,9 @@ async fn resolve_head(
         Some(rights) => Some(open(tx, org_key, &resolved, (rights, now)).await?),
         None => None,
     };
+    if let Some(open) = period.filter(|_| !facts.grants.is_empty()) {
+        grants::count_in(tx, org_key, &open, now).await?;
+    }
     let head = Head {
         access: resolved.access,
         plan_code: resolved.plan_code.clone(),

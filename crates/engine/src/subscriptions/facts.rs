@@ -11,7 +11,7 @@ use super::mirror::Mirror;
 use super::sql;
 use crate::db::{Connection, Error};
 use crate::engine::Engine;
-use crate::{flags, plans};
+use crate::{flags, grants, overrides, plans};
 
 /// What decides an org's rights, as stored; given to `rules::entitlement::resolve`. Inside a transaction that holds the org's lock,
 /// this is what counts from its commit on.
@@ -26,8 +26,8 @@ pub(crate) async fn facts(engine: &Engine, connection: &mut Connection, org_key:
         plan: None,
         trial_plan: None,
         metrics: plans::catalog(engine).metrics.keys().cloned().collect(),
-        overrides: Vec::new(),
-        grants: Vec::new(),
+        overrides: overrides::facts(connection, org_key).await?,
+        grants: grants::facts(connection, org_key).await?,
         strict_quota: flags::strict_quota(connection, org_key).await?,
     };
     if let Some(mirror) = chosen(&mirrors) {

@@ -1,6 +1,7 @@
 //! From facts to what an org may use, and until when that answer holds.
 
-use super::{Limit, OrgFacts, OverrideChange, Resolved, ScheduledChange, SubscriptionState, grants_in_order};
+use super::grants::granted;
+use super::{Limit, OrgFacts, OverrideChange, Resolved, ScheduledChange, SubscriptionState};
 use crate::billing::SubscriptionStatus;
 use crate::catalog::{DenyStatus, FeatureValue, OnUnavailable, Plan};
 use crate::ids::{FeatureCode, Metric, PlanCode};
@@ -37,10 +38,10 @@ pub fn resolve(facts: &OrgFacts, now: Timestamp) -> Resolved {
             Resolved {
                 plan_code: Some(terms.plan.code.clone()),
                 plan_version: Some(terms.plan.version),
-                trial_of: terms.trial_of,
+                trial_of: terms.trial_of.clone(),
                 period: Some(terms.period),
                 subscription_id: Some(subscription.subscription_id.clone()),
-                limits: limits(facts, &terms.plan, now),
+                limits: limits(facts, &terms, now),
                 deny_status: terms.plan.deny_status,
                 on_unavailable: terms.plan.on_unavailable,
                 features: features(facts, &terms.plan, now),
@@ -98,25 +99,27 @@ fn paid_period(subscription: &SubscriptionState, now: Timestamp) -> Period {
     }
 }
 
-fn limits(facts: &OrgFacts, plan: &Plan, now: Timestamp) -> BTreeMap<Metric, Limit> {
-    let metrics: BTreeSet<&Metric> = facts.metrics.iter().chain(plan.allowances.keys()).collect();
-    metrics.into_iter().map(|metric| (metric.clone(), limit(facts, plan, metric, now))).collect()
+fn limits(facts: &OrgFacts, terms: &Terms, now: Timestamp) -> BTreeMap<Metric, Limit> {
+    let metrics: BTreeSet<&Metric> = facts.metrics.iter().chain(terms.plan.allowances.keys()).collect();
+    metrics.into_iter().map(|metric| (metric.clone(), limit(facts, terms, metric, now))).collect()
 }
 
-fn limit(facts: &OrgFacts, plan: &Plan, metric: &Metric, now: Timestamp) -> Limit {
-    let allowance = plan.allowance(metric);
-    let exception = in_force(facts, now).filter_map(|(id, change)| match change {
-        OverrideChange::Included { metric: named, units } if named == metric => Some((id, *units)),
-        OverrideChange::Included { .. } | OverrideChange::Feature { .. } => None,
-    });
-    let (override_id, included) = match exception.last() {
-        Some((id, units)) => (Some(id.to_owned()), units),
-        None => (None, allowance.included.units()),
-    };
-    let granted = grants_in_order(&facts.grants, metric, now)
-        .iter()
-        .fold(0_i64, |sum, grant| sum.saturating_add(grant.units.saturating_sub(grant.consumed).max(0)));
-    Limit { included, granted, policy: allowance.policy, override_id }
+fn limit(facts: &OrgFacts, terms: &Terms, metric: &Metric, now: Timestamp) -> Limit {
+    let allowance = terms.plan.allowance(metric);
+    let mut limit =
+        Limit { included: allowance.included.units(), granted: 0, policy: allowance.policy, override_id: None };
+    for (id, change) in in_force(facts, now) {
+        match change {
+            OverrideChange::Included { metric: named, units } if named == metric => limit.included = *units,
+            OverrideChange::Policy { metric: named, policy } if named == metric => limit.policy = *policy,
+            OverrideChange::Included { .. } | OverrideChange::Policy { .. } | OverrideChange::Feature { .. } => {
+                continue;
+            }
+        }
+        limit.override_id = Some(id.to_owned());
+    }
+    limit.granted = granted(&facts.grants, metric, terms.period, now);
+    limit
 }
 
 fn features(facts: &OrgFacts, plan: &Plan, now: Timestamp) -> BTreeMap<FeatureCode, FeatureValue> {
@@ -126,7 +129,7 @@ fn features(facts: &OrgFacts, plan: &Plan, now: Timestamp) -> BTreeMap<FeatureCo
             OverrideChange::Feature { feature, value } => {
                 features.insert(feature.clone(), value.clone());
             }
-            OverrideChange::Included { .. } => {}
+            OverrideChange::Included { .. } | OverrideChange::Policy { .. } => {}
         }
     }
     features

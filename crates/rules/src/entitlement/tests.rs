@@ -287,7 +287,17 @@ fn an_override_can_turn_a_feature_on() {
 
 fn grant(id: &str, units: i64, priority: i64, until: Option<&str>) -> Grant {
     let from = at("2026-01-10T00:00:00Z");
-    Grant { id: id.to_owned(), metric: api_call(), units, consumed: 0, priority, from, until: until.map(at) }
+    Grant {
+        id: id.to_owned(),
+        metric: api_call(),
+        units,
+        consumed: 0,
+        newest: None,
+        priority,
+        from,
+        until: until.map(at),
+        only_in: None,
+    }
 }
 
 #[test]
@@ -358,9 +368,11 @@ prop_compose! {
                 metric: api_call(),
                 units: *units,
                 consumed: 0,
+                newest: None,
                 priority: 0,
                 from: created.plus_days(from / 2),
                 until: lasts.map(|days| created.plus_days(from / 2 + days)),
+                only_in: None,
             })
             .collect();
         facts

@@ -5,12 +5,14 @@ pub(crate) mod clock;
 mod entitlements;
 mod flags;
 pub(crate) mod gate;
+mod grants;
 mod holds;
 mod inbox;
 mod keys;
 pub(crate) mod ledger;
 mod operate;
 mod orgs;
+mod overrides;
 mod plans;
 mod quota;
 mod quotas;
@@ -40,6 +42,8 @@ pub(crate) fn routes() -> Vec<Route> {
         inbox::routes(),
         flags::routes(),
         quotas::routes(),
+        overrides::routes(),
+        grants::routes(),
         operate::routes(),
         system::routes(),
         gate::routes(),

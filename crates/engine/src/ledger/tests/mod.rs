@@ -8,5 +8,5 @@ mod lists;
 mod once;
 mod periods;
 mod speed;
-mod stage;
+pub(crate) mod stage;
 mod verbs;

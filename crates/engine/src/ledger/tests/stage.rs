@@ -20,37 +20,37 @@ use crate::orgs;
 use crate::testing::START;
 
 /// Whether the sizes of the report are asked for.
-pub(super) fn report() -> bool {
+pub(crate) fn report() -> bool {
     std::env::var("TOLLGATE_PROOF").is_ok_and(|size| size == "report")
 }
 
 /// A size: the first in CI, the second in the report.
-pub(super) fn size<T>(ci: T, full: T) -> T {
+pub(crate) fn size<T>(ci: T, full: T) -> T {
     if report() { full } else { ci }
 }
 
-pub(super) fn metric(name: &str) -> Metric {
+pub(crate) fn metric(name: &str) -> Metric {
     Metric::parse(name).unwrap()
 }
 
-pub(super) fn calls() -> Metric {
+pub(crate) fn calls() -> Metric {
     metric("api_call")
 }
 
-pub(super) fn id(text: impl AsRef<str>) -> RequestId {
+pub(crate) fn id(text: impl AsRef<str>) -> RequestId {
     RequestId::parse(text.as_ref()).unwrap()
 }
 
-pub(super) fn units(units: i64) -> Units {
+pub(crate) fn units(units: i64) -> Units {
     Units::new(units).unwrap()
 }
 
 /// Rights to `included` calls (and as many tokens) a month, hard stop, from [`START`] on.
-pub(super) fn rights(included: Included) -> OrgFacts {
+pub(crate) fn rights(included: Included) -> OrgFacts {
     rights_under(included, OveragePolicy::HardStop)
 }
 
-pub(super) fn rights_under(included: Included, policy: OveragePolicy) -> OrgFacts {
+pub(crate) fn rights_under(included: Included, policy: OveragePolicy) -> OrgFacts {
     let catalog = Catalog::parse(Catalog::default_text()).unwrap();
     let allowance = Allowance { included, policy };
     let allowances = BTreeMap::from([(calls(), allowance), (metric("tokens"), allowance)]);
@@ -82,7 +82,7 @@ pub(super) fn rights_under(included: Included, policy: OveragePolicy) -> OrgFact
 }
 
 /// An org with these rights, and the right to act for it.
-pub(super) async fn org(engine: &Engine, name: &str, facts: OrgFacts) -> OrgScope {
+pub(crate) async fn org(engine: &Engine, name: &str, facts: OrgFacts) -> OrgScope {
     let org_id = OrgId::parse(&format!("org_{name}")).unwrap();
     let create = orgs::Create {
         name: name.to_owned(),
@@ -100,12 +100,12 @@ pub(super) async fn org(engine: &Engine, name: &str, facts: OrgFacts) -> OrgScop
 }
 
 /// An org with `included` calls under a hard stop.
-pub(super) async fn org_with(engine: &Engine, included: i64) -> OrgScope {
+pub(crate) async fn org_with(engine: &Engine, included: i64) -> OrgScope {
     org(engine, "acme", rights(Included::Units(included))).await
 }
 
 /// Changes the rights of an org and lets the ledger resolve them, as a fact from billing would.
-pub(super) async fn change_rights(engine: &Engine, scope: &OrgScope, facts: OrgFacts) {
+pub(crate) async fn change_rights(engine: &Engine, scope: &OrgScope, facts: OrgFacts) {
     engine.ledger().plant(scope.org_key(), facts);
     let mut tx = engine.db().begin(crate::db::Lane::Control).await.unwrap();
     ledger::refresh(engine, &mut tx, scope.org_key()).await.unwrap();
@@ -113,11 +113,11 @@ pub(super) async fn change_rights(engine: &Engine, scope: &OrgScope, facts: OrgF
     engine.ledger().forget(scope.org_key());
 }
 
-pub(super) fn operator() -> OperatorScope {
+pub(crate) fn operator() -> OperatorScope {
     Caller::local_operator().require_operator(Permission::QuotasReset).unwrap()
 }
 
-pub(super) fn usage(request_id: impl AsRef<str>, of: i64) -> Record {
+pub(crate) fn usage(request_id: impl AsRef<str>, of: i64) -> Record {
     Record {
         request_id: id(request_id),
         items: vec![Item { metric: calls(), units: units(of) }],
@@ -127,7 +127,7 @@ pub(super) fn usage(request_id: impl AsRef<str>, of: i64) -> Record {
     }
 }
 
-pub(super) async fn record(
+pub(crate) async fn record(
     engine: &Engine,
     scope: &OrgScope,
     request_id: &str,
@@ -137,14 +137,14 @@ pub(super) async fn record(
 }
 
 /// A record that must pass.
-pub(super) async fn recorded(engine: &Engine, scope: &OrgScope, request_id: &str, of: i64) -> Recorded {
+pub(crate) async fn recorded(engine: &Engine, scope: &OrgScope, request_id: &str, of: i64) -> Recorded {
     match record(engine, scope, request_id, of).await.unwrap() {
         Outcome::Allowed(recorded) => recorded,
         Outcome::Denied(denial) => panic!("{request_id} was denied: {denial:?}"),
     }
 }
 
-pub(super) fn new_hold(request_id: &str, of: i64, seconds: i64) -> NewHold {
+pub(crate) fn new_hold(request_id: &str, of: i64, seconds: i64) -> NewHold {
     NewHold {
         request_id: id(request_id),
         metric: calls(),
@@ -155,7 +155,7 @@ pub(super) fn new_hold(request_id: &str, of: i64, seconds: i64) -> NewHold {
 }
 
 /// A reserve that must pass.
-pub(super) async fn reserved(engine: &Engine, scope: &OrgScope, request_id: &str, of: i64) -> Reserved {
+pub(crate) async fn reserved(engine: &Engine, scope: &OrgScope, request_id: &str, of: i64) -> Reserved {
     match ledger::reserve(engine, scope, new_hold(request_id, of, 60)).await.unwrap().answer {
         Outcome::Allowed(reserved) => reserved,
         Outcome::Denied(denial) => panic!("{request_id} was denied: {denial:?}"),
@@ -163,7 +163,7 @@ pub(super) async fn reserved(engine: &Engine, scope: &OrgScope, request_id: &str
 }
 
 /// What the org has used of calls, from memory and from a recount, which must be the same.
-pub(super) async fn used(engine: &Engine, scope: &OrgScope) -> i64 {
+pub(crate) async fn used(engine: &Engine, scope: &OrgScope) -> i64 {
     let verified = recount(engine).await;
     let standing = ledger::standing(engine, scope).await.unwrap();
     let counter = standing.counters.iter().find(|counter| counter.metric == calls()).unwrap();
@@ -172,16 +172,16 @@ pub(super) async fn used(engine: &Engine, scope: &OrgScope) -> i64 {
 }
 
 /// Counts everything again; the drift must be 0.
-pub(super) async fn recount(engine: &Engine) -> Verified {
+pub(crate) async fn recount(engine: &Engine) -> Verified {
     let verified = ledger::verify(engine, &operator(), None).await.unwrap();
     assert_eq!(verified.drift, 0, "drift: {:?}", verified.drifts);
     verified
 }
 
-pub(super) fn org_ref(scope: &OrgScope) -> OrgRef {
+pub(crate) fn org_ref(scope: &OrgScope) -> OrgRef {
     OrgRef { key: scope.org_key(), id: scope.org_id().clone() }
 }
 
-pub(super) fn at(days: u32) -> Timestamp {
+pub(crate) fn at(days: u32) -> Timestamp {
     START.plus_days(days)
 }

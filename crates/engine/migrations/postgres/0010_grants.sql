@@ -1,0 +1,58 @@
+-- Exceptions and extra units: what an operator or a purchase adds to a plan. Times are BIGINT µs UTC, units BIGINT.
+
+CREATE TABLE overrides (
+  org_key BIGINT NOT NULL REFERENCES organizations (org_key),
+  override_id TEXT NOT NULL,
+  metric TEXT,
+  limit_kind TEXT CHECK (limit_kind IN ('units', 'unlimited')),
+  included BIGINT CHECK (included >= 0),
+  policy TEXT CHECK (policy IN ('HARD_STOP', 'METERED')),
+  metered_minor BIGINT,
+  metered_units BIGINT,
+  feature TEXT,
+  value TEXT,
+  starts_at BIGINT NOT NULL,
+  ends_at BIGINT,
+  reason TEXT NOT NULL,
+  actor TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  cleared_at BIGINT,
+  PRIMARY KEY (org_key, override_id),
+  CHECK ((metric IS NULL) <> (feature IS NULL)),
+  CHECK (ends_at IS NULL OR ends_at > starts_at)
+);
+COMMENT ON TABLE overrides IS 'An operator''s exceptions for one org: a limit, a policy or a feature instead of the plan''s, dated or explicitly permanent. retention: for ever';
+CREATE INDEX overrides_newest ON overrides (org_key, created_at, override_id);
+
+CREATE TABLE grants (
+  org_key BIGINT NOT NULL REFERENCES organizations (org_key),
+  grant_id TEXT NOT NULL,
+  metric TEXT NOT NULL,
+  units BIGINT NOT NULL CHECK (units > 0),
+  priority BIGINT NOT NULL,
+  starts_at BIGINT NOT NULL,
+  ends_at BIGINT,
+  only_period_no BIGINT,
+  source TEXT NOT NULL CHECK (source IN ('operator', 'rollover', 'topup')),
+  source_id TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('open', 'closed')),
+  counted_in BIGINT,
+  reason TEXT NOT NULL,
+  actor TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  PRIMARY KEY (org_key, grant_id),
+  UNIQUE (org_key, source, source_id)
+);
+COMMENT ON TABLE grants IS 'Extra units of a metric for one org, with priority and expiry: top-ups, credits, rollover. retention: for ever';
+CREATE INDEX grants_open ON grants (org_key) WHERE state = 'open';
+CREATE INDEX grants_newest ON grants (org_key, created_at, grant_id);
+
+CREATE TABLE grant_draws (
+  org_key BIGINT NOT NULL,
+  grant_id TEXT NOT NULL,
+  period_no BIGINT NOT NULL,
+  units BIGINT NOT NULL CHECK (units >= 0),
+  PRIMARY KEY (org_key, grant_id, period_no),
+  FOREIGN KEY (org_key, grant_id) REFERENCES grants (org_key, grant_id)
+);
+COMMENT ON TABLE grant_draws IS 'How many units of a grant each period used up. retention: for ever';
