@@ -36,6 +36,7 @@ struct Inner {
     mail: Mail,
     sealer: Sealer,
     tokens: tokens::Shared,
+    guesses: crate::activation::Guesses,
     webhook_secrets: WebhookSecrets,
     key_environment: KeyEnvironment,
     public_base_url: String,
@@ -97,6 +98,7 @@ impl Engine {
             mail: settings.mail,
             sealer,
             tokens: tokens::Shared::default(),
+            guesses: crate::activation::Guesses::default(),
             webhook_secrets: settings.webhook_secrets,
             key_environment: settings.key_environment,
             public_base_url: settings.public_base_url,
@@ -189,6 +191,11 @@ impl Engine {
         &self.0.credentials
     }
 
+    /// Who guesses codes.
+    pub(crate) fn guesses(&self) -> &crate::activation::Guesses {
+        &self.0.guesses
+    }
+
     /// Signing keys and what was revoked, in memory.
     pub(crate) fn tokens(&self) -> &tokens::Shared {
         &self.0.tokens
@@ -265,6 +272,8 @@ pub fn statements() -> Vec<&'static Statement> {
         crate::overrides::sql::ALL,
         crate::settings::sql::ALL,
         tokens::sql::ALL,
+        crate::activation::sql::ALL,
+        crate::activation::sql::families::ALL,
         &ledger::sql::ALL.concat(),
     ]
     .concat()

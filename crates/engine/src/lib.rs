@@ -7,6 +7,7 @@
 //! It writes in one transaction with its audit entry and with the jobs that must follow; no network inside a transaction.
 
 pub mod access;
+pub mod activation;
 pub mod audit;
 pub mod backup;
 pub mod clock;

@@ -89,6 +89,18 @@ pub struct Limits {
     pub inbox_poll: Duration,
     /// Tries of a letter before it is a dead letter: at the longest pause, more than half a day.
     pub mail_attempts_max: i64,
+    /// How long an activation code is valid.
+    pub activation_code_lifetime: Duration,
+    /// How long a refresh token is valid while nobody uses it.
+    pub refresh_token_idle: Duration,
+    /// How long a line of refresh tokens is valid at most.
+    pub refresh_family_lifetime: Duration,
+    /// How long a used refresh token still answers with its successor: a lost answer is the common case.
+    pub refresh_grace: Duration,
+    /// Unknown codes one address may try in ten minutes.
+    pub guesses_per_address_max: u32,
+    /// Unknown codes all addresses may try in ten minutes.
+    pub guesses_max: u32,
     /// How long an access token of a site or an org is valid.
     pub access_token_lifetime: Duration,
     /// On several nodes: how often a node asks what others revoked.
@@ -142,6 +154,12 @@ impl Default for Limits {
             inbox_attempts_max: 12,
             inbox_poll: Duration::from_millis(200),
             mail_attempts_max: 300,
+            activation_code_lifetime: Duration::from_secs(600),
+            refresh_token_idle: Duration::from_secs(60 * 24 * 3600),
+            refresh_family_lifetime: Duration::from_secs(365 * 24 * 3600),
+            refresh_grace: Duration::from_secs(60),
+            guesses_per_address_max: 5,
+            guesses_max: 6_000,
             access_token_lifetime: Duration::from_secs(600),
             revocations_heard_every: Duration::from_secs(2),
             reconcile_every: Duration::from_secs(300),

@@ -7,7 +7,7 @@ use tollgate_rules::time::Timestamp;
 use crate::db::{Error, Lane, Tx};
 use crate::engine::Engine;
 use crate::jobs::{Failure, Outcome};
-use crate::{idempotency, inbox, jobs, mail, operations};
+use crate::{activation, idempotency, inbox, jobs, mail, operations};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -19,11 +19,17 @@ enum Table {
     IdempotencyKeys,
     Inbox,
     Mail,
+    ActivationCodes,
+    RefreshTokens,
+    TokenFamilies,
 }
 
 /// One sweep over all tables; the job runs again in an hour. Ages are wall time: advancing the sandbox's clock erases nothing.
 pub(crate) async fn sweep(engine: &Engine) -> Result<Outcome, Failure> {
-    for table in [Table::Jobs, Table::Operations, Table::IdempotencyKeys, Table::Inbox, Table::Mail] {
+    for table in [Table::Jobs, Table::Operations, Table::IdempotencyKeys, Table::Inbox, Table::Mail]
+        .into_iter()
+        .chain([Table::ActivationCodes, Table::RefreshTokens, Table::TokenFamilies])
+    {
         batches(engine, table).await?;
     }
     Ok(Outcome::Again { at: engine.now().plus(Duration::from_secs(3600)) })
@@ -50,6 +56,8 @@ async fn batches(engine: &Engine, table: Table) -> Result<(), Error> {
 
 async fn delete(engine: &Engine, tx: &mut Tx, table: Table, wall: Timestamp) -> Result<u64, Error> {
     let rows = engine.limits().control_rows_max;
+    // What carries business time is old by the clock that is behind.
+    let both = wall.min(engine.now());
     match table {
         Table::Jobs => jobs::sql::delete_old(tx, wall.minus(DAY * 7), wall.minus(DAY * 90), rows).await,
         Table::Operations => operations::sql::delete_old(tx, wall.minus(DAY * 400), rows).await,
@@ -58,5 +66,8 @@ async fn delete(engine: &Engine, tx: &mut Tx, table: Table, wall: Timestamp) -> 
         }
         Table::Inbox => inbox::sql::forget_old(tx, wall.minus(DAY * 90), rows).await,
         Table::Mail => mail::sql::delete_old(tx, wall.minus(DAY * 30), rows).await,
+        Table::ActivationCodes => activation::sql::forget_codes(tx, both.minus(DAY), rows).await,
+        Table::RefreshTokens => activation::sql::families::forget_tokens(tx, both.minus(DAY * 90), rows).await,
+        Table::TokenFamilies => activation::sql::families::forget_families(tx, both.minus(DAY * 90), rows).await,
     }
 }

@@ -112,6 +112,10 @@ words! {
         KeysRead = "keys.read",
         /// Create, rotate and revoke an org's API keys.
         KeysWrite = "keys.write",
+        /// List an org's activated sites, and ask about their tokens.
+        SitesRead = "sites.read",
+        /// Make activation codes, approve devices, verify and revoke sites.
+        SitesWrite = "sites.write",
         /// Read invoices, payment methods and the org's operations.
         BillingRead = "billing.read",
         /// Make the customer, subscribe, change the plan, set how it is paid.
@@ -184,6 +188,8 @@ pub const TABLE: &[Row] = &[
     row(Permission::OrgDelete, &[], &[Role::Owner]),
     row(Permission::KeysRead, &[Scope::OrgAdmin], MANAGERS),
     row(Permission::KeysWrite, &[Scope::OrgAdmin], MANAGERS),
+    row(Permission::SitesRead, &[Scope::OrgAdmin], MANAGERS),
+    row(Permission::SitesWrite, &[Scope::OrgAdmin], MANAGERS),
     row(Permission::BillingRead, &[Scope::BillingRead, Scope::BillingWrite], PAYERS),
     row(Permission::BillingWrite, &[Scope::BillingWrite], PAYERS),
     row(Permission::MirrorProvision, &[Scope::BillingWrite], PAYERS),

@@ -266,7 +266,7 @@ fn respond(answer: Answer, request_id: &RequestId, timing: &Timing) -> Response 
     for (name, value) in answer.headers {
         headers.insert(name, value);
     }
-    if answer.status == 401 {
+    if answer.status == 401 && !headers.contains_key(header::WWW_AUTHENTICATE) {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tollgate\""));
     }
     *response.headers_mut() = headers;

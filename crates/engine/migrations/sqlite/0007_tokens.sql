@@ -35,6 +35,7 @@ CREATE TABLE activation_codes (
   code_hash TEXT NOT NULL PRIMARY KEY,
   org_key BIGINT NOT NULL REFERENCES organizations (org_key),
   domain TEXT NOT NULL,
+  scopes TEXT NOT NULL,
   created_by TEXT NOT NULL,
   created_at BIGINT NOT NULL,
   expires_at BIGINT NOT NULL,

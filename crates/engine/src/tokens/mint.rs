@@ -71,6 +71,8 @@ pub struct MintOrg {
     pub key_id: KeyId,
     /// What it may be used for.
     pub scopes: Vec<Scope>,
+    /// How long it is valid: no longer than the key.
+    pub lifetime: Duration,
 }
 
 /// Mints a session token (version 2 of the claims).
@@ -108,13 +110,13 @@ pub fn mint_site(engine: &Engine, site: &MintSite) -> Result<Minted, Error> {
     mint(engine, "at+jwt", claims, engine.limits().access_token_lifetime)
 }
 
-/// Mints an org's access token: ten minutes, for this server.
+/// Mints an org's access token, for this server.
 ///
 /// # Errors
 /// [`Error::NoKey`].
 pub fn mint_org(engine: &Engine, org: &MintOrg) -> Result<Minted, Error> {
     let claims = access_claims(engine, org.key_id.as_str(), &org.org_id, &org.scopes);
-    mint(engine, "at+jwt", claims, engine.limits().access_token_lifetime)
+    mint(engine, "at+jwt", claims, org.lifetime)
 }
 
 fn access_claims(engine: &Engine, subject: &str, org_id: &OrgId, scopes: &[Scope]) -> Map<String, Value> {

@@ -46,6 +46,7 @@ fn of_key() -> MintOrg {
         org_id: OrgId::parse("org_a").unwrap(),
         key_id: KeyId::parse("key_1").unwrap(),
         scopes: vec![Scope::QuotaCheck],
+        lifetime: Duration::from_secs(600),
     }
 }
 

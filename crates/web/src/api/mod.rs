@@ -1,5 +1,6 @@
 //! The JSON routes, one file per noun. Each file opens with its part of the route table.
 
+mod activation;
 mod billing;
 pub(crate) mod clock;
 mod entitlements;
@@ -10,6 +11,7 @@ mod holds;
 mod inbox;
 mod keys;
 pub(crate) mod ledger;
+mod oauth;
 mod operate;
 mod orgs;
 mod overrides;
@@ -31,6 +33,8 @@ pub(crate) fn routes() -> Vec<Route> {
     let nouns = [
         orgs::routes(),
         keys::routes(),
+        activation::routes(),
+        oauth::routes(),
         plans::routes(),
         billing::routes(),
         entitlements::routes(),

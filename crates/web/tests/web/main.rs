@@ -5,5 +5,6 @@
 mod bad_input;
 mod keys;
 mod matrix;
+mod oauth;
 mod pages;
 mod server;

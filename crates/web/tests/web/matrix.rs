@@ -164,7 +164,7 @@ fn asked(operation: &Operation, body: Option<Value>) -> Option<(String, Value)> 
         None if operation.path == "/api/operations.get" => Some(("?orgId=ORG&operationId=op_1".to_owned(), json!({}))),
         None => {
             let listed = ["/api/orgs.get", "/api/keys.list", "/api/invoices.list", "/api/me/entitlements.read"];
-            let more = ["/api/usage/events.list", "/api/usage/holds.list"];
+            let more = ["/api/usage/events.list", "/api/usage/holds.list", "/api/activation/sites.list"];
             let known = listed.contains(&operation.path.as_str()) || more.contains(&operation.path.as_str());
             known.then(|| ("?orgId=ORG".to_owned(), json!({})))
         }
@@ -175,6 +175,8 @@ fn bodies() -> Vec<(&'static str, Value)> {
     vec![
         ("/api/orgs.update", json!({"orgId": "ORG", "name": "x"})),
         ("/api/keys.create", json!({"orgId": "ORG", "name": "x"})),
+        ("/api/activation/codes.create", json!({"orgId": "ORG", "siteDomain": "shop.example"})),
+        ("/api/activation/sites.revoke", json!({"orgId": "ORG", "siteId": "site_1"})),
         ("/api/keys.rotate", json!({"orgId": "ORG", "keyId": "key_1"})),
         ("/api/keys.revoke", json!({"orgId": "ORG", "keyId": "key_1"})),
         ("/api/stripe/customer.ensure", json!({"orgId": "ORG", "email": "a@example.com"})),
