@@ -8,6 +8,7 @@ mod answer;
 mod error;
 mod key;
 mod request;
+mod usage;
 
 pub use answer::{
     EventHint, ObjectKind, ObjectRef, Page, Payment, PaymentMethodFact, PriceFact, ProductFact, SetupIntentFact,
@@ -19,6 +20,8 @@ pub use request::{
     Anchor, CancelSettlement, CustomerChange, ItemChange, NewCustomer, NewPrice, NewProduct, NewSubscription,
     NewWebhookEndpoint, PaymentBehavior, PriceChange, Proration, SubscriptionChange, TrialChange,
 };
+
+pub use usage::{MeterEvent, MeteredItem, NewInvoiceItem, NewMeter, NewMeteredPrice};
 
 use secrecy::SecretString;
 use tollgate_rules::billing::{CustomerFact, InvoiceFact, SubscriptionFact};

@@ -267,6 +267,7 @@ pub fn statements() -> Vec<&'static Statement> {
         crate::jobs::sql::ALL,
         crate::keys::sql::ALL,
         crate::mail::sql::ALL,
+        crate::metering::sql::ALL,
         crate::operations::sql::ALL,
         crate::orgs::sql::ALL,
         crate::overrides::sql::ALL,

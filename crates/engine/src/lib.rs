@@ -28,6 +28,7 @@ pub mod keys;
 pub mod ledger;
 pub mod limits;
 pub mod mail;
+pub mod metering;
 pub mod operations;
 pub mod orgs;
 pub mod overrides;

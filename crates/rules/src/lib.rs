@@ -10,6 +10,7 @@ pub mod catalog;
 pub mod entitlement;
 pub mod ids;
 pub mod ledger;
+pub mod metering;
 pub mod money;
 pub mod period;
 pub mod quantity;

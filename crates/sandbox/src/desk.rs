@@ -250,6 +250,7 @@ fn keys<'k>(object: &'k Value, clock: Option<&'k str>) -> Keys<'k> {
         "invoice_payment" => object["invoice"].as_str(),
         "charge" | "refund" => object["payment_intent"].as_str(),
         "credit_note" => object["invoice"].as_str(),
+        "billing.meter" | "billing.meter_event" => object["event_name"].as_str(),
         "event" => object["type"].as_str(),
         "webhook_endpoint" => object["url"].as_str(),
         "test_helpers.test_clock" => object["status"].as_str(),

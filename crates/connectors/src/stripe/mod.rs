@@ -8,6 +8,7 @@ pub mod wire;
 
 pub(crate) mod calls;
 pub(crate) mod translate;
+pub(crate) mod usage_calls;
 
 pub use client::{API_BASE, API_VERSION, Answer, Client, Settings, SetupError};
 pub use error::{Error, Refusal};

@@ -149,6 +149,8 @@ pub struct Recurring {
     pub interval_count: Option<i64>,
     /// `licensed` or `metered`.
     pub usage_type: Option<String>,
+    /// The meter that counts for a metered price.
+    pub meter: Option<String>,
 }
 
 /// The unit of a billing interval.

@@ -56,3 +56,30 @@ CREATE TABLE grant_draws (
   PRIMARY KEY (org_key, grant_id, period_no),
   FOREIGN KEY (org_key, grant_id) REFERENCES grants (org_key, grant_id)
 );
+
+-- table: meter_reports — What billing is told about metered usage: frozen with its identifier before it is sent. retention: for ever (books must be kept)
+CREATE TABLE meter_reports (
+  org_key BIGINT NOT NULL REFERENCES organizations (org_key),
+  report_id TEXT NOT NULL,
+  kind TEXT NOT NULL CHECK (kind IN ('event', 'cancel', 'item')),
+  period_no BIGINT NOT NULL,
+  metric TEXT NOT NULL,
+  units BIGINT NOT NULL,
+  amount_minor BIGINT NOT NULL,
+  currency TEXT NOT NULL,
+  block_minor BIGINT NOT NULL,
+  block_units BIGINT NOT NULL,
+  about TEXT,
+  customer_id TEXT NOT NULL,
+  subscription_id TEXT NOT NULL,
+  plan_code TEXT NOT NULL,
+  plan_version BIGINT NOT NULL,
+  occurred_at BIGINT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('frozen', 'sent', 'cancelled', 'late', 'dead')),
+  created_at BIGINT NOT NULL,
+  sent_at BIGINT,
+  PRIMARY KEY (org_key, report_id)
+);
+CREATE INDEX meter_reports_of_period ON meter_reports (org_key, period_no, metric);
+CREATE INDEX meter_reports_frozen ON meter_reports (created_at) WHERE state = 'frozen';
+CREATE INDEX usage_counters_metered ON usage_counters (org_key, period_no) WHERE metered_units IS NOT NULL;

@@ -2,7 +2,7 @@
 
 use super::{Claimed, Failure, Kind, Outcome};
 use crate::engine::Engine;
-use crate::{backup, flags, inbox, mail, operations, retention, tokens};
+use crate::{backup, flags, inbox, mail, metering, operations, retention, tokens};
 
 /// Runs a claimed job. Each arm is one call.
 pub(super) async fn dispatch(engine: &Engine, job: &Claimed) -> Result<Outcome, Failure> {
@@ -14,10 +14,14 @@ pub(super) async fn dispatch(engine: &Engine, job: &Claimed) -> Result<Outcome, 
         Kind::SigningKeys => Box::pin(tokens::job(engine)).await,
         Kind::DecideAnew => Box::pin(flags::decide_anew(engine)).await,
         Kind::Mail => Box::pin(mail::send(engine, job)).await,
+        Kind::MeterReport => Box::pin(metering::job(engine)).await,
+        Kind::MeterFlush => Box::pin(metering::flush(engine, job)).await,
+        Kind::UsageReconcile => Box::pin(metering::reconcile_job(engine)).await,
         #[cfg(test)]
         Kind::Probe => Box::pin(super::tests::probe(engine, job)).await,
     }
 }
 
 /// Jobs that are there for ever: queued at start where they are missing.
-pub(crate) const RECURRING: &[Kind] = &[Kind::Retention, Kind::Reconcile, Kind::SigningKeys];
+pub(crate) const RECURRING: &[Kind] =
+    &[Kind::Retention, Kind::Reconcile, Kind::SigningKeys, Kind::MeterReport, Kind::UsageReconcile];

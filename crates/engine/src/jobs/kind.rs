@@ -19,6 +19,12 @@ pub enum Kind {
     DecideAnew,
     /// Sends a letter of the outbox; the key is its id.
     Mail,
+    /// Tells billing about metered usage. Recurring.
+    MeterReport,
+    /// Tells billing about an org's metered usage when a period ended; the key is the org's.
+    MeterFlush,
+    /// Compares events, counters and what billing was told. Recurring.
+    UsageReconcile,
     /// Does what a test says.
     #[cfg(test)]
     Probe,
@@ -34,6 +40,9 @@ impl Kind {
         Kind::SigningKeys,
         Kind::DecideAnew,
         Kind::Mail,
+        Kind::MeterReport,
+        Kind::MeterFlush,
+        Kind::UsageReconcile,
         #[cfg(test)]
         Kind::Probe,
     ];
@@ -49,6 +58,9 @@ impl Kind {
             Kind::SigningKeys => "signing_keys",
             Kind::DecideAnew => "decide_anew",
             Kind::Mail => "mail",
+            Kind::MeterReport => "meter_report",
+            Kind::MeterFlush => "meter_flush",
+            Kind::UsageReconcile => "usage_reconcile",
             #[cfg(test)]
             Kind::Probe => "probe",
         }
@@ -64,8 +76,13 @@ impl Kind {
     #[must_use]
     pub const fn is_recurring(self) -> bool {
         match self {
-            Kind::Retention | Kind::Backup | Kind::Reconcile | Kind::SigningKeys => true,
-            Kind::Operation | Kind::DecideAnew | Kind::Mail => false,
+            Kind::Retention
+            | Kind::Backup
+            | Kind::Reconcile
+            | Kind::SigningKeys
+            | Kind::MeterReport
+            | Kind::UsageReconcile => true,
+            Kind::Operation | Kind::DecideAnew | Kind::Mail | Kind::MeterFlush => false,
             #[cfg(test)]
             Kind::Probe => false,
         }
@@ -75,8 +92,13 @@ impl Kind {
     /// days have passed; housekeeping never is.
     pub(super) fn attempts_max(self, limits: &Limits) -> i64 {
         match self {
-            Kind::Operation => limits.operation_attempts_max,
-            Kind::Retention | Kind::Backup | Kind::Reconcile | Kind::SigningKeys => i64::MAX,
+            Kind::Operation | Kind::MeterFlush => limits.operation_attempts_max,
+            Kind::Retention
+            | Kind::Backup
+            | Kind::Reconcile
+            | Kind::SigningKeys
+            | Kind::MeterReport
+            | Kind::UsageReconcile => i64::MAX,
             Kind::DecideAnew => limits.job_attempts_max,
             Kind::Mail => limits.mail_attempts_max,
             #[cfg(test)]

@@ -65,3 +65,4 @@ pub use tollgate_rules::ledger::{
 pub use verify::{Drift, Verified, rebuild, verify};
 
 pub(crate) use commit::Ledger;
+pub(crate) use rollover::lock;

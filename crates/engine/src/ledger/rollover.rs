@@ -13,7 +13,7 @@ use tollgate_rules::time::Timestamp;
 use super::{facts, rows, sql};
 use crate::db::{Arg, Columns, Error, Tx};
 use crate::engine::Engine;
-use crate::grants;
+use crate::{grants, metering};
 
 /// Periods that one rollover opens at most: a server that slept a hundred years.
 const SLEPT_PERIODS_MAX: usize = 1_200;
@@ -33,7 +33,7 @@ pub async fn refresh(engine: &Engine, tx: &mut Tx, org_key: OrgKey) -> Result<()
 }
 
 /// Locks an org's head until the transaction ends.
-pub(super) async fn lock(tx: &mut Tx, org_key: OrgKey) -> Result<(), Error> {
+pub(crate) async fn lock(tx: &mut Tx, org_key: OrgKey) -> Result<(), Error> {
     locked(tx, &[org_key]).await.map(|_| ())
 }
 
@@ -92,6 +92,9 @@ async fn resolve_head(
     };
     if let Some(open) = period.filter(|_| !facts.grants.is_empty()) {
         grants::count_in(tx, org_key, &open, now).await?;
+    }
+    if let Some(last) = head.period.filter(|last| period.is_none_or(|open| open.no != last.no)) {
+        metering::flush_after(engine, tx, org_key, last.no).await?;
     }
     let head = Head {
         access: resolved.access,

@@ -11,6 +11,8 @@ pub enum Kind {
     DefaultMethod,
     /// Puts an org on a paid plan now.
     PlanUpgrade,
+    /// Moves an org to the newest version of its plan.
+    PlanMigrate,
     /// Tells the plan mirror which org is on which plan.
     MirrorProvision,
     /// Does what a test says.
@@ -25,6 +27,7 @@ impl Kind {
         Kind::SubscriptionCreate,
         Kind::DefaultMethod,
         Kind::PlanUpgrade,
+        Kind::PlanMigrate,
         Kind::MirrorProvision,
         #[cfg(test)]
         Kind::Probe,
@@ -38,6 +41,7 @@ impl Kind {
             Kind::SubscriptionCreate => "subscription.create",
             Kind::DefaultMethod => "default_method.set",
             Kind::PlanUpgrade => "plan.upgrade",
+            Kind::PlanMigrate => "plan.migrate",
             Kind::MirrorProvision => "mirror_provision",
             #[cfg(test)]
             Kind::Probe => "probe",

@@ -16,6 +16,7 @@ use super::{Error, catalog, sql};
 use crate::access::OperatorScope;
 use crate::db::{self, Lane};
 use crate::engine::Engine;
+use crate::metering;
 
 /// What a price says about the content it was made for.
 pub(super) const CONTENT_MARK: &str = "tollgate_content";
@@ -39,6 +40,7 @@ pub async fn ensure_at_stripe(engine: &Engine, _scope: &OperatorScope) -> Result
     let mut ensured = EnsuredAtStripe::default();
     for plan in catalog(engine).plans.iter().filter(|plan| !plan.prices.is_empty()) {
         ensure_plan(engine, plan, &mut ensured).await?;
+        Box::pin(metering::ensure_prices(engine, plan)).await?;
     }
     Ok(ensured)
 }

@@ -14,6 +14,7 @@ mod differs;
 pub(crate) mod ensure_customer;
 mod entitlements;
 mod facts;
+pub(crate) mod migrate;
 mod mirror;
 pub(crate) mod set_default_method;
 mod snapshot;
@@ -27,6 +28,7 @@ pub use create::{Created, NewSubscription, create};
 pub use create_setup_intent::{SetupIntent, create_setup_intent};
 pub use ensure_customer::{Ensured, ensure_customer};
 pub use entitlements::{Entitlements, MetricEntitlement, entitlements};
+pub use migrate::{Migrate, Migrated, Moved, migrate, preview_migration};
 pub use set_default_method::set_default_method;
 pub use upgrade::{Upgrade, Upgraded, upgrade};
 

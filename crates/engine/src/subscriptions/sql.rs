@@ -4,11 +4,12 @@ pub(crate) mod usage;
 
 use tollgate_rules::billing::SubscriptionStatus;
 use tollgate_rules::entitlement::OrgStatus;
-use tollgate_rules::ids::{CustomerId, InvalidId, OrgKey, PaymentMethodId};
+use tollgate_rules::ids::{CustomerId, InvalidId, OrgId, OrgKey, PaymentMethodId, PlanCode};
 use tollgate_rules::period::Period;
 use tollgate_rules::time::Timestamp;
 
 use super::mirror::Mirror;
+use crate::access::OrgRef;
 use crate::db::{Connection, Error, Row, Statement, Tx};
 use crate::plans::sql::interval;
 
@@ -25,6 +26,7 @@ pub(crate) const ALL: &[&Statement] = &[
     &LAST_SNAPSHOT,
     &SNAPSHOT_AT,
     &ADD_SNAPSHOT,
+    &ON_OLDER_VERSIONS,
 ];
 
 const ORG: Statement = Statement::new(
@@ -288,4 +290,30 @@ fn id<T: TryFrom<String, Error = InvalidId>>(text: String) -> Result<T, Error> {
 fn small(row: &Row, column: &str) -> Result<Option<u32>, Error> {
     let read = |number: i64| u32::try_from(number).map_err(|_| Error::Bug(format!("column {column}: {number}")));
     row.opt_i64(column)?.map(read).transpose()
+}
+
+const ON_OLDER_VERSIONS: Statement = Statement::new(
+    "subscriptions.on_older_versions",
+    "SELECT s.org_key, o.org_id, MIN(s.plan_version) AS plan_version
+     FROM subscriptions AS s
+     JOIN organizations AS o ON o.org_key = s.org_key
+     WHERE s.plan_code = $1 AND s.plan_version < $2 AND s.status IN ('trialing', 'active', 'past_due', 'unpaid', 'paused')
+     GROUP BY s.org_key, o.org_id
+     ORDER BY s.org_key
+     LIMIT 100000",
+);
+
+/// The orgs with a live subscription to an older version of a plan, with that version.
+pub(super) async fn on_older_versions(
+    connection: &mut Connection,
+    code: &PlanCode,
+    version: u32,
+) -> Result<Vec<(OrgRef, u32)>, Error> {
+    let rows = connection.all(&ON_OLDER_VERSIONS, &[code.as_str().into(), version.into()]).await?;
+    let read = |row: &Row| {
+        let id = OrgId::parse(&row.text("org_id")?).map_err(|error| Error::Bug(format!("a stored org: {error}")))?;
+        let org = OrgRef { key: OrgKey(row.i64("org_key")?), id };
+        Ok((org, u32::try_from(row.i64("plan_version")?).unwrap_or(0)))
+    };
+    rows.iter().map(read).collect()
 }

@@ -1,6 +1,7 @@
 //! What an org's subscription does, played against the sandbox over HTTP on both databases.
 
 mod history;
+mod migrations;
 pub(crate) mod stage;
 
 use std::time::Duration;

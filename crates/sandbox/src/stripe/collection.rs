@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::balance_transactions::{self, Entry};
 use super::payment_intents::{self, Attempt};
 use super::payment_methods::{self, Refusal};
-use super::{invoice_drafts, invoice_payments, life};
+use super::{invoice_drafts, invoice_payments, life, metered};
 use crate::api_error::ApiError;
 use crate::calendar::DAY;
 use crate::desk::{Desk, Done, id_in, int, text};
@@ -86,9 +86,9 @@ pub(super) fn finalize(desk: &mut Desk<'_>, draft: &Value) -> Done {
         let message = "The customer's location is needed to calculate tax automatically.";
         return Err(ApiError::invalid(message).code("customer_tax_location_invalid"));
     }
+    let mut invoice = metered::refresh(desk, draft)?;
     let before = desk.need("customer", id_in(&draft["customer"]).unwrap_or_default())?;
     let mut customer = before.clone();
-    let mut invoice = draft.clone();
     let now = desk.now_of(draft)?;
     let id = text(draft, "id").to_owned();
     invoice_drafts::settle_amounts(&mut invoice, &customer);

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::invoice_drafts::{self, Charge, Draft, Entry};
-use super::{collection, discounts, prices, proration, subscription_changes};
+use super::{collection, discounts, metered, prices, proration, subscription_changes};
 use crate::AFTER_LAST_ATTEMPT;
 use crate::calendar::DAY;
 use crate::desk::{Desk, Done, int, text};
@@ -78,7 +78,8 @@ pub(super) fn period_ends(desk: &mut Desk<'_>, id: &str) -> Done<()> {
     let (_, end) = period(&subscription);
     let due = subscription["cancel_at"].as_i64().is_some_and(|at| at <= end);
     if subscription["cancel_at_period_end"] == true || due {
-        return cancel_now(desk, &subscription, json!("cancellation_requested")).map(drop);
+        let ended = cancel_now(desk, &subscription, json!("cancellation_requested"))?;
+        return metered::last_invoice(desk, &subscription, &ended, end + DRAFT_SECONDS);
     }
     match text(&subscription, "status") {
         "trialing" => trial_ends(desk, &subscription),
@@ -122,6 +123,7 @@ fn turn(desk: &mut Desk<'_>, before: &Value, mut after: Value, at: i64) -> Done<
     let unpaid = before["status"] == "unpaid";
     let finalizes_at = (!unpaid).then_some(at + DRAFT_SECONDS);
     let mut all = invoice_drafts::kept_lines(desk, before)?;
+    all.extend(metered::lines(desk, before)?);
     all.extend(lines);
     let draft =
         Draft { subscription: &after, reason: "subscription_cycle", lines: all, period: period(before), finalizes_at };
@@ -147,6 +149,11 @@ pub(super) fn begin_period(desk: &mut Desk<'_>, subscription: &mut Value, at: i6
     let mut lines = Vec::new();
     for (item, billed) in items.as_array_mut().into_iter().flatten().zip(billed) {
         let (start, end) = prices::interval(&item["price"])?.period_at(anchor, at);
+        if metered::is_metered(item) {
+            item["current_period_start"] = at.into();
+            item["current_period_end"] = end.into();
+            continue;
+        }
         let amount = proration::share(proration::item_amount(item), end - at, end - start);
         item["current_period_start"] = at.into();
         item["current_period_end"] = end.into();

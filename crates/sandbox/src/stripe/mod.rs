@@ -19,6 +19,8 @@ mod invoice_stages;
 mod invoices;
 mod life;
 mod lists;
+mod metered;
+mod meters;
 mod one_off_invoices;
 mod payment_intents;
 mod payment_methods;
@@ -108,6 +110,8 @@ const TABLES: &[&[Route]] = &[
     invoice_items::ROUTES,
     invoice_payments::ROUTES,
     invoices::ROUTES,
+    metered::ROUTES,
+    meters::ROUTES,
     one_off_invoices::ROUTES,
     payment_intents::ROUTES,
     payment_methods::ROUTES,

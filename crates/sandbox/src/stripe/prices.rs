@@ -10,9 +10,9 @@ use crate::desk::{Desk, Done, id_in, int, merge_metadata, text, text_or_null};
 use crate::store::Keys;
 
 const CREATE: &str = "currency! product product_data:{id name! active:bool metadata:map unit_label} unit_amount:int \
-    unit_amount_decimal:dec recurring:{interval!:(day,week,month,year) interval_count:int usage_type:(licensed)} active:bool \
+    unit_amount_decimal:dec recurring:{interval!:(day,week,month,year) interval_count:int usage_type:(licensed,metered) meter} active:bool \
     nickname metadata:map lookup_key transfer_lookup_key:bool tax_behavior:(exclusive,inclusive,unspecified) \
-    billing_scheme:(per_unit)";
+    billing_scheme:(per_unit) transform_quantity:{divide_by!:int round!:(up,down)}";
 const UPDATE: &str = "active:bool nickname metadata:map lookup_key transfer_lookup_key:bool \
     tax_behavior:(exclusive,inclusive,unspecified)";
 const LIST: &str = "active:bool currency product type:(one_time,recurring) lookup_keys:[str] \
@@ -32,13 +32,17 @@ fn create(call: &mut Call<'_, '_>) -> Done {
     let created = call.desk.now(None)?;
     let (amount, decimal) = amount(&call.params)?;
     let recurring = recurring(&call.params["recurring"])?;
+    if let Some(meter) = recurring["meter"].as_str() {
+        call.desk.need_param("billing.meter", meter, "recurring[meter]")?;
+    }
+    let transform = call.params.get("transform_quantity").cloned().unwrap_or(Value::Null);
     let id = call.desk.id("price_", 24)?;
     let mut price = json!({
         "id": id, "object": "price", "active": true, "billing_scheme": "per_unit", "created": created,
         "currency": text(&call.params, "currency").to_lowercase(), "custom_unit_amount": null, "livemode": false,
         "lookup_key": null, "metadata": {}, "nickname": null, "product": product,
         "type": if recurring.is_null() { "one_time" } else { "recurring" }, "recurring": recurring,
-        "tax_behavior": "unspecified", "tiers_mode": null, "transform_quantity": null, "unit_amount": amount,
+        "tax_behavior": "unspecified", "tiers_mode": null, "transform_quantity": transform, "unit_amount": amount,
         "unit_amount_decimal": decimal,
     });
     apply(call, &mut price)?;
@@ -107,8 +111,14 @@ fn recurring(given: &Value) -> Done {
         return Err(ApiError::invalid(format!("Invalid interval_count: at most {longest} for {interval}"))
             .param("recurring[interval_count]"));
     }
+    let usage = given["usage_type"].as_str().unwrap_or("licensed");
+    if (usage == "metered") != given["meter"].is_string() {
+        let message = "A price with `usage_type=metered` needs a `meter`, and only such a price can have one.";
+        return Err(ApiError::invalid(message).param("recurring[meter]"));
+    }
     Ok(json!({
-        "interval": interval, "interval_count": count, "meter": null, "trial_period_days": null, "usage_type": "licensed",
+        "interval": interval, "interval_count": count, "meter": given.get("meter"), "trial_period_days": null,
+        "usage_type": usage,
     }))
 }
 
@@ -189,8 +199,9 @@ pub(crate) fn as_plan(price: &Value) -> Value {
         "amount_decimal": price["unit_amount_decimal"], "billing_scheme": price["billing_scheme"], "created": price["created"],
         "currency": price["currency"], "interval": price["recurring"]["interval"],
         "interval_count": price["recurring"]["interval_count"], "livemode": false, "metadata": price["metadata"],
-        "meter": null, "nickname": price["nickname"], "product": price["product"], "tiers_mode": null,
-        "transform_usage": null, "trial_period_days": null, "usage_type": "licensed",
+        "meter": price["recurring"]["meter"], "nickname": price["nickname"], "product": price["product"], "tiers_mode": null,
+        "transform_usage": price["transform_quantity"], "trial_period_days": null,
+        "usage_type": price["recurring"]["usage_type"],
     })
 }
 

@@ -135,7 +135,10 @@ pub(super) fn check_items(items: &[Value]) -> Done<()> {
     let Some(first) = items.first() else {
         return Err(ApiError::invalid("A subscription must have at least one item.").param("items"));
     };
-    let terms = |item: &Value| (item["price"]["currency"].clone(), item["price"]["recurring"].clone());
+    let terms = |item: &Value| {
+        let recurring = &item["price"]["recurring"];
+        (item["price"]["currency"].clone(), recurring["interval"].clone(), recurring["interval_count"].clone())
+    };
     if items.iter().any(|item| terms(item) != terms(first)) {
         let message = "All prices on a subscription must have the same currency and the same `recurring.interval`.";
         return Err(ApiError::invalid(message).param("items"));

@@ -11,6 +11,7 @@ mod holds;
 mod inbox;
 mod keys;
 pub(crate) mod ledger;
+mod migrate;
 mod oauth;
 mod operate;
 mod orgs;
@@ -18,6 +19,7 @@ mod overrides;
 mod plans;
 mod quota;
 mod quotas;
+mod reconcile;
 mod system;
 pub(crate) mod usage;
 mod usage_batch;
@@ -48,6 +50,8 @@ pub(crate) fn routes() -> Vec<Route> {
         quotas::routes(),
         overrides::routes(),
         grants::routes(),
+        reconcile::routes(),
+        migrate::routes(),
         operate::routes(),
         system::routes(),
         gate::routes(),
