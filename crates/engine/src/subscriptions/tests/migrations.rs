@@ -3,7 +3,7 @@
 use tollgate_rules::catalog::{Allowance, Included, OveragePolicy};
 use tollgate_rules::ids::{Metric, PlanCode};
 
-use super::stage::{Stage, on_stage};
+use super::stage::on_stage;
 use crate::plans;
 use crate::subscriptions::{Migrate, entitlements, migrate, preview_migration};
 
