@@ -152,7 +152,8 @@ where
     let wants_problem = accepts_problem(request.headers());
     let mut timing = Timing::default();
     let span = span_of(spec.access, &request, &request_id);
-    let answering = answered(&app, spec, request, &request_id, &mut timing, handler).instrument(span.clone());
+    // On the heap at once: the layers around it would otherwise copy the whole state machine from one to the next.
+    let answering = Box::pin(answered(&app, spec, request, &request_id, &mut timing, handler)).instrument(span.clone());
     let outcome = AssertUnwindSafe(answering).catch_unwind().await;
     let answer = match outcome {
         Ok(Ok(answer)) => answer,
@@ -254,15 +255,19 @@ fn respond(answer: Answer, request_id: &RequestId, timing: &Timing) -> Response 
     let mut response = Response::new(Body::from(answer.body));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut headers = HeaderMap::with_capacity(16);
+    // Pages and errors; a JSON answer that no browser may take for anything else needs no rules for showing it.
+    let may_be_shown = answer.status >= 400 || answer.content_type != crate::answer::JSON;
     if !response_is_bodyless(answer.status) {
         headers.insert(header::CONTENT_TYPE, answer.content_type);
     }
     headers.insert(REQUEST_ID, request_id.header());
     headers.insert(SERVER_TIMING, timing.header());
-    headers.insert(header::CONTENT_SECURITY_POLICY, CSP);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-    headers.insert(header::REFERRER_POLICY, NO_REFERRER);
     headers.insert(header::CACHE_CONTROL, NO_STORE);
+    if may_be_shown {
+        headers.insert(header::CONTENT_SECURITY_POLICY, CSP);
+        headers.insert(header::REFERRER_POLICY, NO_REFERRER);
+    }
     for (name, value) in answer.headers {
         headers.insert(name, value);
     }
