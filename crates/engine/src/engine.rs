@@ -111,7 +111,10 @@ impl Engine {
             wake: Notify::new(),
             readiness: diag::Readiness::default(),
         }));
-        engine.ledger().start(&engine);
+        engine
+            .ledger()
+            .start(&engine)
+            .map_err(|error| db::OpenError::Failed(format!("starting the ledger's writer: {error}")))?;
         plans::load_or_publish(&engine).await?;
         tokens::open(&engine).await?;
         if engine.db().kind() == Kind::Sqlite {

@@ -1,15 +1,18 @@
-//! The group-commit writer: one task per process takes what waits, commits it as one group and answers after the commit.
+//! The group-commit writer: one thread per process takes what waits, commits it as one group and answers after the commit.
+//!
+//! It has a thread and a small runtime of its own. A group is a dozen exchanges with the database; as a task among the
+//! requests it would wait its turn behind them at every one, and all callers with it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 use tollgate_rules::ids::OrgKey;
 use tollgate_rules::ledger::{Answer, Command};
 
 use super::guess::Guess;
+use super::meter::Meter;
 use super::queue::{Answers, Entry, Queue};
 use super::receipt::{Receipted, Signed, Signer};
 use super::standing::Standings;
@@ -18,11 +21,6 @@ use crate::access::OrgScope;
 use crate::engine::{Engine, WeakEngine};
 use crate::limits::Limits;
 
-/// A group at least this large makes the next one wait a little for company.
-const LARGE_GROUP_COMMANDS: usize = 16;
-/// How often the writer lets others run before it takes a group after a large one.
-const LINGER_TURNS_MAX: usize = 8;
-
 /// The ledger's part of an engine: the queue before the writer, the standings after it, the key of receipts.
 #[derive(Debug)]
 pub(crate) struct Ledger {
@@ -30,8 +28,10 @@ pub(crate) struct Ledger {
     standings: Standings,
     signer: Signer,
     guess: Guess,
+    meter: Meter,
     group_commands_max: usize,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    /// Resolves when the writer has ended.
+    writer: Mutex<Option<oneshot::Receiver<()>>>,
     #[cfg(test)]
     planted: Mutex<std::collections::HashMap<OrgKey, tollgate_rules::entitlement::OrgFacts>>,
 }
@@ -43,6 +43,7 @@ impl Ledger {
             standings: Standings::new(limits),
             signer: Signer::new(receipt_secret.expose_secret().as_bytes()),
             guess: Guess::default(),
+            meter: Meter::new(),
             group_commands_max: limits.ledger_group_commands_max,
             writer: Mutex::new(None),
             #[cfg(test)]
@@ -51,9 +52,20 @@ impl Ledger {
     }
 
     /// Starts the writer. It holds the engine weakly, so that dropping the last handle ends it.
-    pub(crate) fn start(&self, engine: &Engine) {
-        let task = tokio::spawn(supervise(engine.downgrade(), Arc::clone(&self.queue), self.group_commands_max));
-        *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+    ///
+    /// # Errors
+    /// The operating system gives no thread.
+    pub(crate) fn start(&self, engine: &Engine) -> std::io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (ended, ending) = oneshot::channel();
+        let writing = supervise(engine.downgrade(), Arc::clone(&self.queue), self.group_commands_max);
+        std::thread::Builder::new().name("ledger".to_owned()).spawn(move || {
+            runtime.block_on(writing);
+            // Nobody listens where the engine was dropped without a shutdown.
+            let _ = ended.send(());
+        })?;
+        *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(ending);
+        Ok(())
     }
 
     /// Takes no more commands and waits until those that wait are answered.
@@ -61,9 +73,9 @@ impl Ledger {
         self.queue.close();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer
-            && let Err(error) = writer.await
+            && writer.await.is_err()
         {
-            tracing::error!(%error, "the ledger's writer ended abnormally");
+            tracing::error!("the ledger's writer ended abnormally");
         }
     }
 
@@ -96,6 +108,10 @@ impl Ledger {
         &self.guess
     }
 
+    pub(super) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
     pub(super) fn signer(&self) -> &Signer {
         &self.signer
     }
@@ -106,7 +122,9 @@ impl Ledger {
 
     /// An answer with its receipt.
     pub(super) fn signed<T: Receipted>(&self, scope: &OrgScope, verb: &'static str, answer: T) -> Signed<T> {
-        let receipt = self.signer.sign(&answer.facts(scope.org_id(), verb));
+        let facts = answer.facts(scope.org_id(), verb);
+        self.meter.decided(&facts);
+        let receipt = self.signer.sign(&facts);
         Signed { answer, receipt }
     }
 }
@@ -148,25 +166,9 @@ async fn supervise(engine: WeakEngine, queue: Arc<Queue>, group_commands_max: us
 }
 
 async fn write_groups(engine: WeakEngine, queue: Arc<Queue>, group_commands_max: usize) {
-    let mut previous = 0;
     while queue.filled().await {
-        linger(&queue, previous).await;
         let waiting = queue.take(group_commands_max);
-        previous = waiting.iter().map(|waiting| waiting.entry.weight()).sum();
         let Some(engine) = engine.upgrade() else { return };
         group::commit(&engine, waiting).await;
-    }
-}
-
-/// After a large group others are about to ask as well: lets them run first. A lone command never waits.
-async fn linger(queue: &Queue, previous: usize) {
-    if previous < LARGE_GROUP_COMMANDS {
-        return;
-    }
-    for _ in 0..LINGER_TURNS_MAX {
-        if queue.commands() >= previous {
-            return;
-        }
-        tokio::task::yield_now().await;
     }
 }

@@ -58,26 +58,26 @@ pub fn explain_to(engine: &Engine, caller: &Caller, receipt: &str) -> Result<Exp
     if own || caller.is_operator() { Ok(explained(facts)) } else { Err(Error::NotFound("receipt")) }
 }
 
-fn explained(facts: Facts) -> Explained {
+fn explained(facts: Facts<'_>) -> Explained {
     let rule = rule(&facts);
     let would_deny = facts.result == "would_deny";
     let allowed = would_deny || facts.result == "allowed";
     Explained {
-        org_id: facts.org_id,
-        verb: facts.verb,
+        org_id: facts.org_id.into_owned(),
+        verb: facts.verb.into_owned(),
         allowed,
         would_deny,
-        reason: (!allowed).then_some(facts.result),
-        metric: facts.metric,
+        reason: (!allowed).then(|| facts.result.into_owned()),
+        metric: facts.metric.into_owned(),
         units: facts.units,
         decided_at: facts.at,
-        plan_code: (!facts.plan.is_empty()).then_some(facts.plan),
+        plan_code: (!facts.plan.is_empty()).then(|| facts.plan.into_owned()),
         numbers: facts.numbers,
         rule,
     }
 }
 
-fn rule(facts: &Facts) -> String {
+fn rule(facts: &Facts<'_>) -> String {
     let denied = |reason: Reason| facts.result == reason.as_str();
     if denied(Reason::NoSubscription) {
         return "Denied: no subscription gave access at that moment.".to_owned();
@@ -90,7 +90,7 @@ fn rule(facts: &Facts) -> String {
     }
     let Some(numbers) = &facts.numbers else { return "Decided without numbers.".to_owned() };
     let state = state(numbers, &facts.metric);
-    match (facts.verb.as_str(), facts.result.as_str()) {
+    match (&*facts.verb, &*facts.result) {
         (_, "quota_exceeded") => {
             let left = numbers.remaining.unwrap_or(0);
             format!(

@@ -8,6 +8,7 @@ use tollgate_rules::time::Timestamp;
 
 use super::book::{Books, OrgBook};
 use super::guess::Ids;
+use super::meter::Phase;
 use super::queue::{Answers, Entry, Waiting};
 use super::{Error, store};
 use crate::audit;
@@ -91,9 +92,15 @@ async fn attempt(engine: &Engine, entries: &[&Entry]) -> Result<Vec<Answers>, Fa
 /// One transaction; nothing when ids that were taken as new may not be.
 async fn transact(engine: &Engine, entries: &[&Entry], ids: Ids) -> Result<Option<Vec<Answers>>, Failure> {
     let now = engine.now();
+    let (meter, tick) = (engine.ledger().meter(), || engine.clock().monotonic.now());
+    let began = tick();
     let mut tx = engine.db().begin(Lane::Ledger).await.map_err(sorted)?;
     let (mut books, opened) = store::load(engine, &mut tx, entries, (ids, now)).await.map_err(sorted)?;
+    let loaded = tick();
+    meter.spent(Phase::Load, loaded.saturating_sub(began));
     let answers = decide(&mut books, entries, now);
+    let decided = tick();
+    meter.spent(Phase::Decide, decided.saturating_sub(loaded));
     if ids == Ids::TakenAsNew && !answers.iter().flatten().all(accepted) {
         tx.rollback().await.map_err(sorted)?;
         return Ok(None);
@@ -109,12 +116,16 @@ async fn transact(engine: &Engine, entries: &[&Entry], ids: Ids) -> Result<Optio
             Err(error) => return Err(sorted(error)),
         }
         audit_corrections(engine, &mut tx, entries, &answers).await.map_err(sorted)?;
+        let appended = tick();
+        meter.spent(Phase::Append, appended.saturating_sub(decided));
         if let Err(error) = tx.commit().await {
             for org_key in books.keys() {
                 engine.ledger().forget(*org_key);
             }
             return Err(Failure::Cannot(Error::Unavailable(format!("the commit's answer was lost: {error}"))));
         }
+        meter.spent(Phase::Commit, tick().saturating_sub(appended));
+        meter.committed(answers.iter().map(Vec::len).sum());
     } else {
         tx.rollback().await.map_err(sorted)?;
     }

@@ -28,6 +28,7 @@ mod guess;
 mod history;
 mod hold;
 mod holds;
+mod meter;
 mod queue;
 mod receipt;
 mod record;

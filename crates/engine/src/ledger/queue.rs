@@ -153,11 +153,6 @@ impl Queue {
         taken
     }
 
-    /// Commands that wait.
-    pub(super) fn commands(&self) -> usize {
-        self.lock().commands
-    }
-
     /// Takes nothing more in; what waits is still served.
     pub(super) fn close(&self) {
         self.lock().closed = true;
