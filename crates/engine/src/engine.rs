@@ -37,6 +37,7 @@ struct Inner {
     sealer: Sealer,
     tokens: tokens::Shared,
     guesses: crate::activation::Guesses,
+    identity: crate::settings::IdentitySettings,
     webhook_secrets: WebhookSecrets,
     key_environment: KeyEnvironment,
     public_base_url: String,
@@ -97,8 +98,9 @@ impl Engine {
             plan_mirror: settings.plan_mirror,
             mail: settings.mail,
             sealer,
-            tokens: tokens::Shared::default(),
+            tokens: tokens::Shared::new(settings.identity.issuer()),
             guesses: crate::activation::Guesses::default(),
+            identity: settings.identity,
             webhook_secrets: settings.webhook_secrets,
             key_environment: settings.key_environment,
             public_base_url: settings.public_base_url,
@@ -194,6 +196,17 @@ impl Engine {
         &self.0.credentials
     }
 
+    /// Who keeps users and memberships.
+    pub(crate) fn identity(&self) -> &tollgate_connectors::identity::Identity {
+        &self.0.identity.identity
+    }
+
+    /// Secrets that signatures of identity webhooks may carry.
+    #[must_use]
+    pub fn identity_webhook_secrets(&self) -> &WebhookSecrets {
+        &self.0.identity.webhook_secrets
+    }
+
     /// Who guesses codes.
     pub(crate) fn guesses(&self) -> &crate::activation::Guesses {
         &self.0.guesses
@@ -277,6 +290,7 @@ pub fn statements() -> Vec<&'static Statement> {
         crate::settings::sql::ALL,
         tokens::sql::ALL,
         crate::activation::sql::ALL,
+        crate::identity::sql::ALL,
         crate::activation::sql::families::ALL,
         &ledger::sql::ALL.concat(),
     ]

@@ -21,6 +21,7 @@ pub mod fault;
 pub mod flags;
 pub mod grants;
 pub mod idempotency;
+pub mod identity;
 pub mod inbox;
 pub mod invoices;
 pub mod jobs;
@@ -46,5 +47,5 @@ pub mod tokens;
 mod workers;
 
 pub use engine::{Engine, OpenError, statements};
-pub use settings::{KeyEnvironment, Settings, WebhookSecrets};
+pub use settings::{IdentitySettings, KeyEnvironment, Settings, WebhookSecrets};
 pub use workers::Workers;

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use secrecy::{ExposeSecret, SecretString};
 
 use tollgate_connectors::billing::Billing;
+use tollgate_connectors::identity::Identity;
 use tollgate_connectors::mail::Mail;
 use tollgate_connectors::plan_mirror::PlanMirror;
 use tollgate_rules::catalog::Catalog;
@@ -16,6 +17,7 @@ use crate::clock::{Clocks, hex};
 use crate::db::{self, Db, Lane, Migrate, Source};
 use crate::limits::Limits;
 use crate::sealing::Sealer;
+use crate::tokens::{self, Issuer, Operators, Parties};
 
 /// Everything the binary decides before an engine opens.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ pub struct Settings {
     pub plan_mirror: PlanMirror,
     /// Who carries letters.
     pub mail: Mail,
+    /// Who keeps users and memberships.
+    pub identity: IdentitySettings,
     /// Secrets that webhook signatures may carry.
     pub webhook_secrets: WebhookSecrets,
     /// Which API keys this server makes and accepts.
@@ -49,6 +53,39 @@ pub struct Settings {
     pub secret_key: Option<SecretString>,
     /// Where clients reach this server, for links; also the name under which it issues tokens.
     pub public_base_url: String,
+}
+
+/// Who keeps users and memberships, and what of it is believed.
+#[derive(Debug, Clone)]
+pub struct IdentitySettings {
+    /// Who keeps them.
+    pub identity: Identity,
+    /// Secrets that its webhooks may be signed with.
+    pub webhook_secrets: WebhookSecrets,
+    /// Pages whose session tokens are taken.
+    pub parties: Parties,
+    /// Who of its users is the operator.
+    pub operators: Operators,
+}
+
+impl IdentitySettings {
+    /// Our own accounts.
+    #[must_use]
+    pub fn built_in() -> IdentitySettings {
+        IdentitySettings {
+            identity: Identity::BuiltIn,
+            webhook_secrets: WebhookSecrets::default(),
+            parties: Parties::default(),
+            operators: Operators::default(),
+        }
+    }
+
+    /// The foreign issuer whose sessions are believed; none for our own accounts.
+    pub(crate) fn issuer(&self) -> Option<Issuer> {
+        let name = self.identity.issuer()?.to_owned();
+        let (parties, operators) = (self.parties.clone(), self.operators.clone());
+        Some(Issuer { name, keys: tokens::ForeignKeys::default(), parties, operators })
+    }
 }
 
 /// Which environment a server's API keys belong to.

@@ -1,7 +1,7 @@
 //! A Stripe-compatible HTTP server with a time machine, and a Stigg stand-in beside it.
 //!
 //! [`Sandbox::start`] binds, restores what `sandbox.db` remembers and serves in the background: Stripe's API at `/v1/…`,
-//! Stigg's at `/stigg/api/v1/…`. Both live on one [`Clock`] that runs with the system's and can be moved forward with
+//! Stigg's at `/stigg/api/v1/…`, Clerk's at `/clerk/v1/…`. All live on one [`Clock`] that runs with the system's and can be moved forward with
 //! [`Sandbox::move_to`], which carries out everything that falls due on the way, in order: trial ends, renewals, charges,
 //! retries and repeated webhooks. Rules of Stripe's that are not written down in public are marked where they are coded.
 //!
@@ -23,6 +23,7 @@
 
 mod api_error;
 mod calendar;
+mod clerk;
 mod clock;
 pub mod contract;
 mod deliver;
@@ -143,6 +144,7 @@ pub(crate) struct Inner {
     clock: Clock,
     store: Store,
     faults: Faults,
+    clerk: clerk::Room,
     premises: Arc<Premises>,
     in_flight: InFlight,
     requests: AtomicU64,
@@ -194,6 +196,7 @@ impl Sandbox {
             clock,
             store,
             faults: config.faults,
+            clerk: clerk::Room::default(),
             premises: Arc::new(Premises {
                 seed,
                 base_url: format!("http://{address}"),

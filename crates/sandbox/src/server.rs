@@ -18,7 +18,7 @@ use crate::desk::{Desk, Done, Origin, alphanumeric};
 use crate::faults::Failure;
 use crate::store::{Fate, StoredAnswer, Tx};
 use crate::stripe::{self, Call, Route};
-use crate::{form, pages, render, shape, stigg};
+use crate::{clerk, form, pages, render, shape, stigg};
 
 /// The largest body that is read.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -78,6 +78,9 @@ pub(crate) async fn handle(State(inner): State<Arc<Inner>>, request: Request) ->
         Some(Failure::Status(status)) if path.starts_with("/stigg/") => {
             return respond(stigg::problem(status, "Injected failure"), &request_id);
         }
+        Some(Failure::Status(status)) if path.starts_with("/clerk/") => {
+            return respond(clerk::problem(status, "injected_failure"), &request_id);
+        }
         Some(Failure::Status(status)) => return respond(Answer::of(&ApiError::injected(status)), &request_id),
         Some(Failure::BadGateway) => {
             return html(StatusCode::BAD_GATEWAY, "<html><body><h1>502 Bad Gateway</h1></body></html>");
@@ -90,6 +93,14 @@ pub(crate) async fn handle(State(inner): State<Arc<Inner>>, request: Request) ->
         Ok(body) if path.starts_with("/stigg/") => {
             stigg::answer(&inner, &head.method, &path, &head.headers, &body).await
         }
+        Ok(body) if path.starts_with("/clerk/") => inner.clerk.answer(&clerk::Call {
+            method: &head.method,
+            path: &path,
+            query: head.uri.query().unwrap_or_default(),
+            headers: &head.headers,
+            body: &body,
+            now_millis: inner.clock.now_micros() / 1_000,
+        }),
         Ok(_) if !path.starts_with("/v1/") => return pages::answer(&inner, &path).await,
         Ok(body) => {
             let incoming = Incoming {

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use tollgate_connectors::billing::Billing;
+use tollgate_connectors::identity::Identity;
 use tollgate_connectors::mail::Mail;
 use tollgate_connectors::plan_mirror::PlanMirror;
-use tollgate_connectors::{Pacing, stigg, stripe};
+use tollgate_connectors::{Pacing, clerk, stigg, stripe};
 use tollgate_engine::clock::{BusinessClock, Clocks, Entropy, MonotonicClock, WallClock};
 use tollgate_engine::db::{self, Migrate, Source};
 use tollgate_engine::limits::Limits;
-use tollgate_engine::{Engine, KeyEnvironment, OpenError, Settings, WebhookSecrets};
+use tollgate_engine::tokens::{Operators, Parties};
+use tollgate_engine::{Engine, IdentitySettings, KeyEnvironment, OpenError, Settings, WebhookSecrets};
 
 use crate::config::{Config, Mode};
 use crate::data_dir::DataDir;
@@ -49,6 +51,7 @@ pub(crate) async fn engine(config: &Config, parts: Parts) -> Result<Engine, Fail
         billing: parts.billing,
         plan_mirror: parts.plan_mirror,
         mail: mail_of(config)?,
+        identity: identity(config)?,
         webhook_secrets: WebhookSecrets::new(config.webhook_secrets.clone()),
         key_environment: parts.keys,
         operator_key: parts.operator_key,
@@ -144,6 +147,24 @@ pub(crate) fn stigg_at(base_url: &str, api_key: SecretString) -> Result<PlanMirr
     let settings = stigg::Settings { base_url: base_url.to_owned(), api_key, pacing: pacing() };
     let client = stigg::Client::new(settings).map_err(Failure::during("STIGG_API_KEY"))?;
     Ok(PlanMirror::Stigg(client))
+}
+
+/// Who keeps users and memberships: Clerk where the settings name it, else our own tables.
+fn identity(config: &Config) -> Result<IdentitySettings, Failure> {
+    let Some(clerk) = &config.clerk else { return Ok(IdentitySettings::built_in()) };
+    let settings = clerk::Settings {
+        base_url: clerk.api_base.clone(),
+        secret_key: clerk.secret_key.clone(),
+        publishable_key: clerk.publishable_key.clone(),
+        pacing: pacing(),
+    };
+    let client = clerk::Client::new(settings).map_err(Failure::during("CLERK_SECRET_KEY, CLERK_PUBLISHABLE_KEY"))?;
+    Ok(IdentitySettings {
+        identity: Identity::Clerk(Box::new(client)),
+        webhook_secrets: WebhookSecrets::new(clerk.webhook_secrets.clone()),
+        parties: Parties { origins: clerk.parties.clone(), missing_is_fine: clerk.missing_party_is_fine },
+        operators: Operators { claim: clerk.operator_claim.clone(), users: clerk.operator_users.clone() },
+    })
 }
 
 /// Where the settings say the data is.

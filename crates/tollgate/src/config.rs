@@ -1,5 +1,6 @@
 //! Settings resolved and parsed: flag, then variable, then `NAME_FILE`, then `.env.local` (in `dev`), then the default.
 
+mod clerk;
 mod dotenv;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,8 @@ use tollgate_rules::time::Timestamp;
 
 use crate::failure::Failure;
 use crate::settings::{NOT_USED_YET, SETTINGS, Setting, Value, setting};
+
+pub(crate) use clerk::Clerk;
 
 /// Which of the two servers reads the settings; operator commands read them as `serve` does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +49,8 @@ pub(crate) struct Config {
     pub(crate) allow_sandbox: bool,
     pub(crate) stigg_api_key: Option<SecretString>,
     pub(crate) stigg_api_base: String,
+    /// Clerk, where users are kept there.
+    pub(crate) clerk: Option<Clerk>,
     pub(crate) app_base_url: Option<String>,
     pub(crate) smtp_url: Option<SecretString>,
     pub(crate) mail_from: String,
@@ -97,6 +102,7 @@ impl Config {
             allow_sandbox: values.switch("allow-sandbox")?,
             stigg_api_key: values.text("STIGG_API_KEY").map(SecretString::from),
             stigg_api_base: values.url("STIGG_API_BASE")?.unwrap_or_default(),
+            clerk: clerk::of(&values)?,
             app_base_url: values.url("APP_BASE_URL")?,
             smtp_url: values.text("TOLLGATE_SMTP_URL").map(SecretString::from),
             mail_from: values.required("TOLLGATE_MAIL_FROM"),

@@ -180,6 +180,70 @@ pub(crate) const SETTINGS: &[Setting] = &[
     },
     Setting {
         flag: "",
+        variable: "CLERK_SECRET_KEY",
+        default: "",
+        reader: Reader::All,
+        value: Value::Secret("sk_…"),
+        help: "Clerk's secret key: users, organizations and memberships are then kept at Clerk. Needs CLERK_PUBLISHABLE_KEY.",
+    },
+    Setting {
+        flag: "",
+        variable: "CLERK_PUBLISHABLE_KEY",
+        default: "",
+        reader: Reader::All,
+        value: Value::Text("pk_…"),
+        help: "Clerk's publishable key; it names the issuer of the session tokens.",
+    },
+    Setting {
+        flag: "",
+        variable: "CLERK_API_BASE",
+        default: "https://api.clerk.com",
+        reader: Reader::All,
+        value: Value::Text("URL"),
+        help: "Where Clerk's Backend API is.",
+    },
+    Setting {
+        flag: "",
+        variable: "CLERK_WEBHOOK_SECRET",
+        default: "",
+        reader: Reader::All,
+        value: Value::Secret("whsec_…"),
+        help: "Signing secrets of Clerk's webhooks, separated by commas while one is rotated.",
+    },
+    Setting {
+        flag: "",
+        variable: "CLERK_AUTHORIZED_PARTIES",
+        default: "",
+        reader: Reader::All,
+        value: Value::Text("ORIGINS"),
+        help: "Origins whose session tokens are taken, separated by commas; APP_BASE_URL when left out.",
+    },
+    Setting {
+        flag: "",
+        variable: "CLERK_ALLOW_MISSING_PARTY",
+        default: "",
+        reader: Reader::All,
+        value: Value::Switch,
+        help: "Take session tokens that name no origin, as native apps send them.",
+    },
+    Setting {
+        flag: "",
+        variable: "CLERK_OPERATOR_CLAIM",
+        default: "metadata.tollgate_operator",
+        reader: Reader::All,
+        value: Value::Text("PATH"),
+        help: "The claim that must be true in an operator's session token.",
+    },
+    Setting {
+        flag: "",
+        variable: "CLERK_OPERATOR_USERS",
+        default: "",
+        reader: Reader::All,
+        value: Value::Text("USERS"),
+        help: "Ids of the users who are operators when the claim says so too, separated by commas.",
+    },
+    Setting {
+        flag: "",
         variable: "APP_BASE_URL",
         default: "",
         reader: Reader::All,
@@ -261,8 +325,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
 ];
 
 /// Variables of the product that this version does not use yet: set, they are named aloud instead of ignored in silence.
-pub(crate) const NOT_USED_YET: &[&str] =
-    &["REDIS_URL", "CLERK_SECRET_KEY", "CLERK_PUBLISHABLE_KEY", "CLERK_API_BASE", "SENTRY_DSN"];
+pub(crate) const NOT_USED_YET: &[&str] = &["REDIS_URL", "SENTRY_DSN"];
 
 /// The setting with this id.
 pub(crate) fn setting(id: &str) -> Option<&'static Setting> {

@@ -35,8 +35,8 @@ pub const BAD_SIGNATURE: ErrorDoc = ErrorDoc {
     code: "bad_signature",
     status: 400,
     title: "The webhook signature does not hold",
-    cause: "The Stripe-Signature header is missing, was made with a secret that is not configured, is older than five minutes, or the body was changed on the way. Nothing was stored.",
-    fix: "Forward the raw body untouched, check STRIPE_WEBHOOK_SECRET (a comma-separated list while rotating) and the clock of the machine.",
+    cause: "The signature header (Stripe-Signature, svix-signature) is missing, was made with a secret that is not configured, is older than five minutes, or the body was changed on the way. Nothing was stored.",
+    fix: "Forward the raw body untouched, check STRIPE_WEBHOOK_SECRET or CLERK_WEBHOOK_SECRET (comma-separated lists while rotating) and the clock of the machine.",
     example: r#"curl -i $API/api/webhooks/stripe.receive -H 'Stripe-Signature: t=1,v1=00' -d '{}'"#,
 };
 

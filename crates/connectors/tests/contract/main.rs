@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic; the failure then names the line")]
 
+mod clerk;
 mod data;
 mod recorder;
 mod sandbox;

@@ -89,3 +89,14 @@ CREATE TABLE device_codes (
   expires_at BIGINT NOT NULL
 );
 CREATE INDEX device_codes_by_end ON device_codes (expires_at);
+
+-- table: identity_marks — How new what we know of each object kept elsewhere is; a deleted one stays marked, so that a late message revives nothing. retention: for ever (ids only)
+CREATE TABLE identity_marks (
+  kind TEXT NOT NULL CHECK (kind IN ('user', 'org', 'membership', 'invitation')),
+  object_id TEXT NOT NULL,
+  about TEXT NOT NULL,
+  updated_at BIGINT NOT NULL,
+  gone BIGINT NOT NULL CHECK (gone IN (0, 1)),
+  PRIMARY KEY (kind, object_id)
+);
+CREATE INDEX identity_marks_about ON identity_marks (kind, about) WHERE gone = 0;

@@ -2,7 +2,7 @@
 
 use super::{Claimed, Failure, Kind, Outcome};
 use crate::engine::Engine;
-use crate::{backup, flags, inbox, mail, metering, operations, retention, tokens};
+use crate::{backup, flags, identity, inbox, mail, metering, operations, retention, tokens};
 
 /// Runs a claimed job. Each arm is one call.
 pub(super) async fn dispatch(engine: &Engine, job: &Claimed) -> Result<Outcome, Failure> {
@@ -11,6 +11,7 @@ pub(super) async fn dispatch(engine: &Engine, job: &Claimed) -> Result<Outcome, 
         Kind::Retention => Box::pin(retention::sweep(engine)).await,
         Kind::Backup => Box::pin(backup::daily(engine)).await,
         Kind::Reconcile => Box::pin(inbox::reconcile::job(engine)).await,
+        Kind::Identity => Box::pin(identity::job(engine)).await,
         Kind::SigningKeys => Box::pin(tokens::job(engine)).await,
         Kind::DecideAnew => Box::pin(flags::decide_anew(engine)).await,
         Kind::Mail => Box::pin(mail::send(engine, job)).await,
@@ -24,4 +25,4 @@ pub(super) async fn dispatch(engine: &Engine, job: &Claimed) -> Result<Outcome, 
 
 /// Jobs that are there for ever: queued at start where they are missing.
 pub(crate) const RECURRING: &[Kind] =
-    &[Kind::Retention, Kind::Reconcile, Kind::SigningKeys, Kind::MeterReport, Kind::UsageReconcile];
+    &[Kind::Retention, Kind::Reconcile, Kind::Identity, Kind::SigningKeys, Kind::MeterReport, Kind::UsageReconcile];

@@ -13,6 +13,8 @@ pub enum Kind {
     Backup,
     /// Finds what webhooks did not tell. Recurring.
     Reconcile,
+    /// Compares users and memberships with who keeps them. Recurring.
+    Identity,
     /// Tends the keys that sign tokens. Recurring.
     SigningKeys,
     /// Resolves every org's rights anew after a global flag changed.
@@ -37,6 +39,7 @@ impl Kind {
         Kind::Retention,
         Kind::Backup,
         Kind::Reconcile,
+        Kind::Identity,
         Kind::SigningKeys,
         Kind::DecideAnew,
         Kind::Mail,
@@ -55,6 +58,7 @@ impl Kind {
             Kind::Retention => "retention",
             Kind::Backup => "backup",
             Kind::Reconcile => "reconcile",
+            Kind::Identity => "identity",
             Kind::SigningKeys => "signing_keys",
             Kind::DecideAnew => "decide_anew",
             Kind::Mail => "mail",
@@ -79,6 +83,7 @@ impl Kind {
             Kind::Retention
             | Kind::Backup
             | Kind::Reconcile
+            | Kind::Identity
             | Kind::SigningKeys
             | Kind::MeterReport
             | Kind::UsageReconcile => true,
@@ -96,6 +101,7 @@ impl Kind {
             Kind::Retention
             | Kind::Backup
             | Kind::Reconcile
+            | Kind::Identity
             | Kind::SigningKeys
             | Kind::MeterReport
             | Kind::UsageReconcile => i64::MAX,

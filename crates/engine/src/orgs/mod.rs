@@ -22,6 +22,7 @@ use crate::db;
 
 pub use create::{Create, create};
 pub use delete::delete;
+pub(crate) use delete::{close, forget as forget_closed};
 pub(crate) use find::{find, id_of};
 pub use get::get;
 pub use list::{Filter, list};

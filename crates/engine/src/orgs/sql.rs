@@ -76,7 +76,7 @@ const INSERT: Statement = Statement::new(
 );
 
 /// The new org's key; none when the id is taken.
-pub(super) async fn insert(tx: &mut Tx, org: &Org) -> Result<Option<OrgKey>, Error> {
+pub(crate) async fn insert(tx: &mut Tx, org: &Org) -> Result<Option<OrgKey>, Error> {
     let args = [
         org.org_id.as_str().into(),
         org.name.as_str().into(),

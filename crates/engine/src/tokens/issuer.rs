@@ -19,11 +19,11 @@ pub(crate) struct Issuer {
 
 /// Origins that may have asked for a token (`azp`).
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Parties {
+pub struct Parties {
     /// The origins; empty takes any.
-    pub(crate) origins: Vec<String>,
+    pub origins: Vec<String>,
     /// Whether a token without an origin (a native app's) is taken.
-    pub(crate) missing_is_fine: bool,
+    pub missing_is_fine: bool,
 }
 
 impl Parties {
@@ -39,11 +39,11 @@ impl Parties {
 
 /// Who is the operator: a claim of the token and a list of users; both must agree.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Operators {
+pub struct Operators {
     /// Path of the claim (`metadata.tollgate_operator`), which must be `true`.
-    pub(crate) claim: String,
+    pub claim: String,
     /// Users who may be the operator.
-    pub(crate) users: Vec<String>,
+    pub users: Vec<String>,
 }
 
 impl Operators {

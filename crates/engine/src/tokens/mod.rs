@@ -12,6 +12,8 @@
 //! - Private keys are stored sealed; the next key is published long before it signs.
 
 mod claims;
+mod foreign;
+mod issuer;
 mod jwks;
 mod mint;
 mod parse;
@@ -27,6 +29,9 @@ use tollgate_rules::access::Scope;
 use tollgate_rules::ids::{KeyId, OrgId, UserId};
 use tollgate_rules::time::Timestamp;
 
+pub(crate) use foreign::Keys as ForeignKeys;
+pub(crate) use issuer::Issuer;
+pub use issuer::{Operators, Parties};
 pub use jwks::jwks;
 pub use mint::{MintOrg, MintSession, MintSite, Minted, mint_org, mint_session, mint_site};
 pub(crate) use refusals::{hear, refuse, refuse_stored};
@@ -42,6 +47,18 @@ use crate::db;
 pub(crate) struct Shared {
     ring: ring::Held,
     refusals: refusals::Refusals,
+    foreign: Option<Issuer>,
+}
+
+impl Shared {
+    /// Believes a foreign issuer too, where there is one.
+    pub(crate) fn new(foreign: Option<Issuer>) -> Shared {
+        Shared { foreign, ..Shared::default() }
+    }
+
+    pub(crate) fn foreign(&self) -> Option<&Issuer> {
+        self.foreign.as_ref()
+    }
 }
 
 /// Reads the ring and the refusals at start, and makes the first keys.

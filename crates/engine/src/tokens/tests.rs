@@ -18,6 +18,8 @@ use crate::access::{AuthError, CallerKind, authenticate};
 use crate::on_both;
 use crate::testing::{TestEngine, settings};
 
+mod clerk;
+
 fn session() -> MintSession {
     MintSession {
         user_id: UserId::parse("user_1").unwrap(),

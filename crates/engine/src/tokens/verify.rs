@@ -12,7 +12,7 @@ use tollgate_rules::ids::{KeyId, OrgId, UserId};
 use tollgate_rules::time::Timestamp;
 
 use super::parse::{Parts, parse};
-use super::{OrgToken, Provider, Refusal, Session, SiteToken, Verified, claims, ring};
+use super::{Issuer, OrgToken, Provider, Refusal, Session, SiteToken, Verified, claims, ring};
 use crate::engine::Engine;
 
 /// How far clocks may differ, in seconds.
@@ -38,7 +38,8 @@ pub(super) async fn verify_at(engine: &Engine, token: &str, now: Timestamp) -> R
     let verified = if issuer == engine.public_base_url() {
         own(engine, &parts, now).await?
     } else {
-        return Err(Refusal::Issuer);
+        let issuer = engine.tokens().foreign().filter(|foreign| foreign.name == issuer).ok_or(Refusal::Issuer)?;
+        foreign(engine, issuer, &parts, now).await.map(Verified::Session)?
     };
     if engine.tokens().refusals.concern(&verified) { Err(Refusal::Revoked) } else { Ok(verified) }
 }
@@ -57,6 +58,27 @@ async fn own(engine: &Engine, parts: &Parts<'_>, now: Timestamp) -> Result<Verif
         Some("at+jwt") => access(engine, &parts.claims, times),
         Some(_) | None => Err(Refusal::TokenType),
     }
+}
+
+/// Clerk's session tokens (`cat`); an absent category is fine.
+const SESSION_CATEGORY: &str = "cl_B7d4PD111AAA";
+
+/// A foreign issuer's token: sessions of users, nothing else.
+async fn foreign(engine: &Engine, issuer: &Issuer, parts: &Parts<'_>, now: Timestamp) -> Result<Session, Refusal> {
+    let kid = checked_header(parts, "RS256")?;
+    let category = parts.header.get("cat");
+    if !matches!(typ(parts)?, None | Some("JWT")) || category.is_some_and(|category| category != SESSION_CATEGORY) {
+        return Err(Refusal::TokenType);
+    }
+    let key = issuer.keys.key(engine, kid).await?;
+    checked_signature(parts, &key, Algorithm::RS256)?;
+    let times = checked_times(&parts.claims, now)?;
+    let mut session = session(parts, Provider::Clerk, times)?;
+    if !issuer.parties.admit(claims::text(&parts.claims, "azp")?.as_deref()) {
+        return Err(Refusal::Party);
+    }
+    session.operator = issuer.operators.admit(session.user_id.as_str(), &parts.claims);
+    Ok(session)
 }
 
 /// Issued at and expires at.

@@ -8,6 +8,7 @@ mod flags;
 pub(crate) mod gate;
 mod grants;
 mod holds;
+mod identity;
 mod inbox;
 mod keys;
 pub(crate) mod ledger;
@@ -46,6 +47,7 @@ pub(crate) fn routes() -> Vec<Route> {
         holds::routes(),
         usage_lists::routes(),
         inbox::routes(),
+        identity::routes(),
         flags::routes(),
         quotas::routes(),
         overrides::routes(),

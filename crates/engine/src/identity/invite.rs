@@ -1,0 +1,46 @@
+//! Invites people where identities are kept elsewhere: the other side sends the letter and answers it; our table follows.
+
+use tollgate_connectors::identity::{Fact, InvitationFact, Invite};
+use tollgate_rules::access::Role;
+
+use super::Error;
+use super::apply::{self, After};
+use crate::access::OrgScope;
+use crate::db::{self, Lane};
+use crate::engine::Engine;
+
+/// Invites somebody into the scope's org.
+///
+/// # Errors
+/// [`Error::Elsewhere`]: it was refused, or whoever keeps identities is not reachable.
+pub async fn invite(engine: &Engine, scope: &OrgScope, email: &str, role: Role) -> Result<InvitationFact, Error> {
+    let inviter = scope.actor().strip_prefix("user:");
+    let told = engine.identity().invite(&Invite { org_id: scope.org_id(), email, role, inviter }).await?;
+    write(engine, &told).await?;
+    Ok(told)
+}
+
+/// Takes an invitation of the scope's org back.
+///
+/// # Errors
+/// [`Error::Elsewhere`].
+pub async fn revoke_invitation(
+    engine: &Engine,
+    scope: &OrgScope,
+    invitation_id: &str,
+) -> Result<InvitationFact, Error> {
+    let told = engine.identity().revoke_invitation(scope.org_id(), invitation_id).await?;
+    write(engine, &told).await?;
+    Ok(told)
+}
+
+/// What was answered is a fact like any other: the message about it changes nothing more.
+async fn write(engine: &Engine, told: &InvitationFact) -> Result<(), db::Error> {
+    let (task, fact) = (engine.clone(), Fact::Invitation(told.clone()));
+    let write = async move {
+        let mut tx = task.db().begin(Lane::Control).await?;
+        apply::apply(&task, &mut tx, &fact, &mut After::default()).await?;
+        tx.commit().await
+    };
+    engine.db().detached(write).await
+}

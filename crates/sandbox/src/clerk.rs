@@ -1,0 +1,152 @@
+//! The Clerk stand-in: the Backend API calls we make, over organizations, memberships and invitations that a test puts there.
+//!
+//! A Bearer key `sk_…` is required. Shapes follow `../shared/contracts/clerk/backend-api-2026-05-12.trimmed.openapi.json`. What is
+//! there is held in memory and replaced with `PUT /clerk/state`: `{jwks, organizations: […], memberships: {org: […]}}`.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use axum::body::Bytes;
+use axum::http::{HeaderMap, Method};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::server::Answer;
+
+/// What the stand-in knows.
+#[derive(Debug, Default)]
+pub(crate) struct Room(Mutex<State>);
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct State {
+    jwks: Value,
+    organizations: Vec<Value>,
+    memberships: BTreeMap<String, Vec<Value>>,
+    #[serde(skip)]
+    invitations: Vec<Value>,
+    #[serde(skip)]
+    calls: u64,
+}
+
+/// One call.
+pub(crate) struct Call<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) path: &'a str,
+    pub(crate) query: &'a str,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) body: &'a Bytes,
+    /// The sandbox's time in milliseconds.
+    pub(crate) now_millis: i64,
+}
+
+/// The body of an error.
+pub(crate) fn problem(status: u16, code: &str) -> Answer {
+    let body =
+        json!({ "errors": [{ "message": code, "long_message": code, "code": code }], "clerk_trace_id": "sandbox" });
+    Answer { status, body: body.to_string(), replayed: false }
+}
+
+fn good(value: &Value) -> Answer {
+    Answer { status: 200, body: value.to_string(), replayed: false }
+}
+
+impl Room {
+    /// Answers one call.
+    pub(crate) fn answer(&self, call: &Call<'_>) -> Answer {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if call.path == "/clerk/state" {
+            return state.replace(call);
+        }
+        let key = call.headers.get("authorization").and_then(|key| key.to_str().ok()).unwrap_or_default();
+        if !key.starts_with("Bearer sk_") {
+            return problem(401, "authentication_invalid");
+        }
+        state.calls += 1;
+        let path = call.path.strip_prefix("/clerk/v1/").unwrap_or_default();
+        let segments: Vec<&str> = path.split('/').collect();
+        match (call.method.as_str(), segments.as_slice()) {
+            ("GET", ["jwks"]) => good(&state.jwks),
+            ("GET", ["organizations"]) => page(&state.organizations, call.query),
+            ("GET", ["organizations", id]) => match state.organization(id) {
+                Some(organization) => good(organization),
+                None => problem(404, "resource_not_found"),
+            },
+            ("GET", ["organizations", id, "memberships"]) => {
+                let none = Vec::new();
+                page(state.memberships.get(*id).unwrap_or(&none), call.query)
+            }
+            ("POST", ["organizations", id, "invitations"]) => state.invite(id, call),
+            ("POST", ["organizations", id, "invitations", invitation, "revoke"]) => {
+                state.revoke(id, invitation, call.now_millis)
+            }
+            _ => problem(404, "resource_not_found"),
+        }
+    }
+}
+
+impl State {
+    fn organization(&self, id: &str) -> Option<&Value> {
+        self.organizations.iter().find(|organization| organization["id"] == id)
+    }
+
+    fn replace(&mut self, call: &Call<'_>) -> Answer {
+        if call.method == Method::PUT {
+            let Ok(state) = serde_json::from_slice::<State>(call.body) else {
+                return problem(422, "form_param_invalid");
+            };
+            *self = State { calls: self.calls, ..state };
+        }
+        good(&json!({ "calls": self.calls, "invitations": self.invitations }))
+    }
+
+    fn invite(&mut self, org: &str, call: &Call<'_>) -> Answer {
+        let Ok(asked) = serde_json::from_slice::<Value>(call.body) else { return problem(422, "form_param_invalid") };
+        let (Some(email), Some(role)) = (asked["email_address"].as_str(), asked["role"].as_str()) else {
+            return problem(422, "form_param_missing");
+        };
+        if self.organization(org).is_none() {
+            return problem(404, "resource_not_found");
+        }
+        let waits = |invitation: &Value| invitation["email_address"] == email && invitation["status"] == "pending";
+        if self.invitations.iter().any(waits) {
+            return problem(400, "duplicate_record");
+        }
+        let now = call.now_millis;
+        let invitation = json!({
+            "object": "organization_invitation",
+            "id": format!("orginv_sandbox{}", self.invitations.len() + 1),
+            "email_address": email, "role": role, "role_name": role, "organization_id": org,
+            "status": "pending", "public_metadata": {}, "private_metadata": {}, "url": null,
+            "expires_at": now + 30 * 86_400_000, "created_at": now, "updated_at": now,
+        });
+        self.invitations.push(invitation.clone());
+        good(&invitation)
+    }
+
+    fn revoke(&mut self, org: &str, id: &str, now: i64) -> Answer {
+        let own = |invitation: &&mut Value| invitation["id"] == id && invitation["organization_id"] == org;
+        let Some(invitation) = self.invitations.iter_mut().find(own) else { return problem(404, "resource_not_found") };
+        if invitation["status"] != "pending" {
+            return problem(400, "organization_invitation_not_pending");
+        }
+        invitation["status"] = json!("revoked");
+        invitation["updated_at"] = json!(now + 1);
+        good(invitation)
+    }
+}
+
+fn page(rows: &[Value], query: &str) -> Answer {
+    let number = |name: &str, default: usize| {
+        let pair = query.split('&').find_map(|pair| pair.strip_prefix(name).and_then(|rest| rest.strip_prefix('=')));
+        pair.map_or(Ok(default), str::parse)
+    };
+    let (Ok(limit), Ok(offset)) = (number("limit", 10), number("offset", 0)) else {
+        return problem(422, "form_param_invalid");
+    };
+    if limit == 0 || limit > 500 {
+        return problem(422, "form_param_invalid");
+    }
+    let data: Vec<&Value> = rows.iter().skip(offset).take(limit).collect();
+    good(&json!({ "data": data, "total_count": rows.len() }))
+}
