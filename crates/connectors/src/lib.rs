@@ -10,6 +10,7 @@ pub mod clerk;
 pub mod identity;
 pub mod mail;
 pub mod plan_mirror;
+pub mod reach;
 pub mod stigg;
 pub mod stripe;
 

@@ -7,6 +7,7 @@
 
 mod clerk;
 mod data;
+mod reach;
 mod recorder;
 mod sandbox;
 mod schema;

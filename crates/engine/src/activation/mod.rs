@@ -21,6 +21,7 @@ mod sites;
 pub(crate) mod sql;
 #[cfg(test)]
 mod tests;
+mod verify_site;
 
 use secrecy::SecretString;
 
@@ -40,6 +41,7 @@ pub use redeem::{Redeem, redeem};
 pub use refresh::{Refresh, refresh};
 pub use revoke::revoke;
 pub use sites::{list_sites, revoke_site};
+pub use verify_site::verify_site;
 
 /// What a site is given: an access token, and the refresh token that gets the next one.
 #[derive(Debug, Clone)]
@@ -105,6 +107,9 @@ pub enum Error {
     /// No such site in this org.
     #[error("no such site")]
     NotFound,
+    /// The proof was not found at the domain.
+    #[error("the domain is not proven: {0}")]
+    NotProven(String),
     /// The org is closed.
     #[error("the org is closed")]
     Closed,

@@ -22,6 +22,7 @@ pub(crate) const ALL: &[&Statement] = &[
     &SITE_BY_DOMAIN,
     &SITE,
     &LIST_SITES,
+    &SET_VERIFIED,
     &FORGET_CODES,
 ];
 
@@ -152,6 +153,17 @@ pub(super) async fn site(
 ) -> Result<Option<Site>, Error> {
     let row = connection.optional(&SITE, &[scope.org_key().0.into(), site_id.into(), now.into()]).await?;
     row.as_ref().map(read_site).transpose()
+}
+
+const SET_VERIFIED: Statement = Statement::new(
+    "activation.set_verified",
+    "UPDATE sites
+     SET verified_at = $3, updated_at = $3
+     WHERE org_key = $1 AND site_id = $2 AND verified_at IS NULL",
+);
+
+pub(super) async fn set_verified(tx: &mut Tx, scope: &OrgScope, site_id: &str, at: Timestamp) -> Result<bool, Error> {
+    Ok(tx.execute(&SET_VERIFIED, &[scope.org_key().0.into(), site_id.into(), at.into()]).await? == 1)
 }
 
 const LIST_SITES: Statement = Statement::new(

@@ -224,6 +224,21 @@ on_both! {
         assert!(matches!(create_code(&engine, &engine.operator(), &scope, SITE).await, Err(Error::Closed)));
     }
 
+    async fn a_domain_is_proven_by_what_only_its_owner_can_put_there(engine: TestEngine) {
+        engine.org("org_a").await;
+        let scope = engine.scope("org_a").await;
+        let inside = create_code(&engine, &engine.operator(), &scope, "localhost").await.unwrap();
+        let granted = redeem(&engine, typed(inside.code.expose_secret(), "localhost")).await.unwrap();
+        let refused = verify_site(&engine, &scope, &granted.site_id).await;
+        assert!(matches!(refused, Err(Error::NotProven(_))), "nothing inside is asked: {refused:?}");
+        assert!(matches!(verify_site(&engine, &scope, "site_none").await, Err(Error::NotFound)));
+        let site = list_sites(&engine, &scope, &Paging::default()).await.unwrap().items.remove(0);
+        assert_eq!((site.verified_at, site.challenge.len()), (None, 32));
+        verify_site::proven(&engine, &scope, site).await.unwrap();
+        assert_eq!(verify_site(&engine, &scope, &granted.site_id).await.unwrap().verified_at, Some(START));
+        assert!(actions(&engine, "org_a").await.contains(&"site.verify".to_owned()));
+    }
+
     async fn nobody_guesses_codes_for_long(engine: TestEngine) {
         let guess = |address: &str| Redeem { address: Some(address.to_owned()), ..typed("BCDF-GHJK", SITE) };
         for _ in 0..5 {

@@ -19,6 +19,7 @@ use crate::on_both;
 use crate::testing::{TestEngine, settings};
 
 mod clerk;
+mod speed;
 
 fn session() -> MintSession {
     MintSession {

@@ -18,6 +18,7 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::with::<__path_create_code, _, _>(Spec::secret(write), create_code).refuses(&[errors::CONFLICT]),
         Route::new::<__path_list, _, _>(Access::Org(Permission::SitesRead), list),
         Route::with::<__path_revoke, _, _>(Spec::change(write), revoke),
+        Route::with::<__path_verify, _, _>(Spec::change(write), verify).refuses(&[errors::CONFLICT]),
     ]
 }
 
@@ -75,6 +76,10 @@ struct SiteBody {
     active: bool,
     /// When it was activated first.
     created_at: String,
+    /// When the org proved that the domain is its own.
+    verified_at: Option<String>,
+    /// What proves it: the only line of `https://<domain>/.well-known/tollgate-activation/<challenge>`.
+    challenge: String,
 }
 
 impl From<&Site> for SiteBody {
@@ -84,6 +89,8 @@ impl From<&Site> for SiteBody {
             domain: site.domain.clone(),
             active: site.active,
             created_at: site.created_at.to_string(),
+            verified_at: site.verified_at.map(|at| at.to_string()),
+            challenge: site.challenge.clone(),
         }
     }
 }
@@ -120,11 +127,25 @@ async fn revoke(call: Call) -> Result<Answer, ApiError> {
     Ok(Answer::data(&SiteBody::from(&site)))
 }
 
+/// Proves that a site's domain is the org's
+///
+/// Put the site's `challenge` at `https://<domain>/.well-known/tollgate-activation/<challenge>` first; it is read once, over public
+/// addresses only.
+#[utoipa::path(post, path = "/api/activation/sites.verify", tag = "activation", request_body = SiteIdBody,
+    responses((status = 200, description = "The site after it", body = SiteBody)))]
+async fn verify(call: Call) -> Result<Answer, ApiError> {
+    let body: SiteIdBody = call.json()?;
+    let scope = call.org(body.org_id.as_deref()).await?;
+    let site = activation::verify_site(call.app.engine(), &scope, &body.site_id).await.map_err(refused)?;
+    Ok(Answer::data(&SiteBody::from(&site)))
+}
+
 fn refused(error: Error) -> ApiError {
     match error {
         Error::NotFound => ApiError::not_found(),
         Error::BadDomain => ApiError::field("/siteDomain", format!("must be {error}")),
         Error::Escalation => ApiError::new(&errors::FORBIDDEN, "A credential cannot grant more than it holds."),
+        Error::NotProven(_) => ApiError::new(&errors::CONFLICT, format!("{error}.")),
         Error::Closed => ApiError::new(&errors::CONFLICT, format!("{error}.")),
         Error::Database(error) => failures::database(&error),
         Error::InvalidGrant

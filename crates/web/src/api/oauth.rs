@@ -336,7 +336,7 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         match error {
             // In one breath for all that can be wrong with a code or token.
-            Error::InvalidGrant | Error::NotFound | Error::Closed | Error::BadDomain => {
+            Error::InvalidGrant | Error::NotFound | Error::Closed | Error::BadDomain | Error::NotProven(_) => {
                 Self::bad("invalid_grant", "This code or token is not valid.")
             }
             Error::OtherSite => Self::bad("invalid_grant", format!("{}.", Error::OtherSite)),

@@ -60,6 +60,40 @@ async fn key(server: &Server, org: &str, scopes: &[Scope]) -> (String, String) {
     (made["secret"].as_str().unwrap().to_owned(), made["keyId"].as_str().unwrap().to_owned())
 }
 
+/// `{"alg":"none"}` for this server, and a token of another issuer and audience.
+const UNSIGNED: &str = "eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0Iiwia2lkIjoiYSJ9.eyJpc3MiOiJodHRwOi8vMTI3LjAuMC4xOjg3ODciLCJzdWIiOiJzaXRlXzEifQ.";
+const FOREIGN: &str = "eyJhbGciOiJFZERTQSIsInR5cCI6IkpXVCIsImtpZCI6ImEifQ.eyJpc3MiOiJodHRwczovL290aGVyLmV4YW1wbGUiLCJhdWQiOiJ4Iiwic3ViIjoidXNlcl8xIn0.AAAA";
+
+/// What a site got: its access token, a refresh token (which is no access token), and an access token that was revoked.
+struct SiteTokens {
+    access: String,
+    refresh: String,
+    revoked: String,
+}
+
+async fn site_tokens(server: &Server, org: &str) -> SiteTokens {
+    let mut granted = Vec::new();
+    for domain in ["one.example", "two.example"] {
+        let code = server.operate("/api/activation/codes.create", &json!({"orgId": org, "siteDomain": domain})).await;
+        let body = json!({"grant_type": "urn:tollgate:oauth:grant-type:activation-code", "code": code["code"], "site_url": domain});
+        granted.push(server.post("/oauth/token", None, &body).await.json());
+    }
+    let text = |place: usize, name: &str| granted[place][name].as_str().unwrap().to_owned();
+    let tokens = SiteTokens {
+        access: text(0, "access_token"),
+        refresh: text(0, "refresh_token"),
+        revoked: text(1, "access_token"),
+    };
+    server.post("/oauth/revoke", None, &json!({"token": tokens.revoked})).await;
+    tokens
+}
+
+/// An org's short-lived token.
+async fn stand_in(server: &Server, key: &str, scope: Option<&str>) -> String {
+    let body = json!({"grant_type": "client_credentials", "client_secret": key, "scope": scope});
+    server.post("/oauth/token", None, &body).await.json()["access_token"].as_str().unwrap().to_owned()
+}
+
 /// A key with every scope whose time has run out.
 async fn expired_key(server: &Server, org: &str) -> String {
     let scopes: Vec<&str> = Scope::ALL.iter().map(|scope| scope.as_str()).collect();
@@ -81,11 +115,23 @@ async fn every_route_lets_in_whom_it_declares_and_nobody_else() {
     for scope in Scope::ALL {
         keys.push((vec![*scope], key(&server, "org_own", &[*scope]).await.0));
     }
-    keys.push((Scope::ALL.to_vec(), key(&server, "org_own", Scope::ALL).await.0));
+    let all = key(&server, "org_own", Scope::ALL).await.0;
+    let site = site_tokens(&server, "org_own").await;
+    keys.push((Scope::DEFAULT.to_vec(), site.access));
+    keys.push((Scope::ALL.to_vec(), stand_in(&server, &all, None).await));
+    keys.push((vec![Scope::QuotaCheck], stand_in(&server, &all, Some("quota:check")).await));
+    keys.push((Scope::ALL.to_vec(), all));
     for operation in operations() {
         let about = format!("{} {}", operation.method, operation.path);
         let unknown = "tg_test_0000000000000000000000000000000000";
-        for nobody in [None, Some("garbage"), Some(unknown), Some(revoked.as_str()), Some(expired.as_str())] {
+        let elsewhere = [Some(site.refresh.as_str()), Some(site.revoked.as_str()), Some(UNSIGNED), Some(FOREIGN)];
+        for nobody in elsewhere.into_iter().chain([
+            None,
+            Some("garbage"),
+            Some(unknown),
+            Some(revoked.as_str()),
+            Some(expired.as_str()),
+        ]) {
             let reply = operation.call(&server, nobody, "", &json!({})).await;
             assert_eq!(reply.status == 401, !operation.public(), "{about} with {nobody:?}: {}", reply.status);
         }
@@ -176,6 +222,7 @@ fn bodies() -> Vec<(&'static str, Value)> {
         ("/api/orgs.update", json!({"orgId": "ORG", "name": "x"})),
         ("/api/keys.create", json!({"orgId": "ORG", "name": "x"})),
         ("/api/activation/codes.create", json!({"orgId": "ORG", "siteDomain": "shop.example"})),
+        ("/api/activation/sites.verify", json!({"orgId": "ORG", "siteId": "site_1"})),
         ("/api/activation/sites.revoke", json!({"orgId": "ORG", "siteId": "site_1"})),
         ("/api/keys.rotate", json!({"orgId": "ORG", "keyId": "key_1"})),
         ("/api/keys.revoke", json!({"orgId": "ORG", "keyId": "key_1"})),
