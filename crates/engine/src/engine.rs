@@ -277,6 +277,7 @@ pub fn statements() -> Vec<&'static Statement> {
         crate::subscriptions::sql::ALL,
         crate::subscriptions::sql::usage::ALL,
         crate::audit::sql::ALL,
+        crate::alerts::sql::ALL,
         crate::flags::sql::ALL,
         crate::grants::sql::ALL,
         crate::idempotency::sql::ALL,

@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod activation;
+pub mod alerts;
 pub mod audit;
 pub mod backup;
 pub mod clock;

@@ -145,11 +145,24 @@ pub struct Allowance {
     pub included: Included,
     /// What happens beyond it.
     pub policy: OveragePolicy,
+    /// What becomes of units that a period leaves unused; nothing: they are gone with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollover: Option<Rollover>,
+}
+
+/// Unused units that are carried over into the next periods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollover {
+    /// So many of one period at most.
+    pub max: i64,
+    /// For so many periods.
+    pub periods: u32,
 }
 
 impl Allowance {
     /// Of a metric that a plan does not name.
-    pub const NOTHING: Allowance = Allowance { included: Included::Units(0), policy: OveragePolicy::HardStop };
+    pub const NOTHING: Allowance =
+        Allowance { included: Included::Units(0), policy: OveragePolicy::HardStop, rollover: None };
 }
 
 /// Included units.

@@ -83,3 +83,29 @@ CREATE TABLE meter_reports (
 CREATE INDEX meter_reports_of_period ON meter_reports (org_key, period_no, metric);
 CREATE INDEX meter_reports_frozen ON meter_reports (created_at) WHERE state = 'frozen';
 CREATE INDEX usage_counters_metered ON usage_counters (org_key, period_no) WHERE metered_units IS NOT NULL;
+
+-- table: usage_alerts — Which limits an org came near to in which period; each is told once. retention: for ever
+CREATE TABLE usage_alerts (
+  org_key BIGINT NOT NULL REFERENCES organizations (org_key),
+  period_no BIGINT NOT NULL,
+  metric TEXT NOT NULL,
+  kind TEXT NOT NULL CHECK (kind IN ('50', '80', '100', 'forecast')),
+  period_key TEXT NOT NULL,
+  used BIGINT NOT NULL,
+  unit_limit BIGINT NOT NULL,
+  raised_at BIGINT NOT NULL,
+  PRIMARY KEY (org_key, period_no, metric, kind)
+);
+CREATE INDEX usage_alerts_newest ON usage_alerts (org_key, raised_at);
+
+-- table: usage_summaries — What each org used of each metric on each day. Derived from the hourly rollups. retention: for ever
+CREATE TABLE usage_summaries (
+  org_key BIGINT NOT NULL REFERENCES organizations (org_key),
+  day BIGINT NOT NULL,
+  metric TEXT NOT NULL,
+  units BIGINT NOT NULL,
+  events BIGINT NOT NULL,
+  made_at BIGINT NOT NULL,
+  PRIMARY KEY (org_key, day, metric)
+);
+CREATE INDEX usage_summaries_days ON usage_summaries (day);

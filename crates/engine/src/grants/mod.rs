@@ -23,6 +23,7 @@ use crate::db;
 
 pub(crate) use book::{count_in, facts, write_draws};
 pub use create::{Create, Lasts, create};
+pub(crate) use create::{NewGrant, insert};
 pub use list::list;
 pub use revoke::revoke;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tollgate_rules::catalog::Included;
+use tollgate_rules::catalog::{Included, Rollover};
 use tollgate_rules::ids::Metric;
 use tollgate_rules::ledger::Outcome;
 use tollgate_rules::quantity::Units;
@@ -13,7 +13,10 @@ use crate::access::OrgScope;
 use crate::ledger::tests::stage::{operator, org, record, recorded, rights};
 use crate::on_both;
 use crate::paging::Paging;
+use crate::subscriptions::entitlements;
+use crate::subscriptions::tests::stage::on_stage;
 use crate::testing::{START, TestEngine};
+use crate::{ledger, plans};
 
 fn of(units: i64, priority: i64, lasts: Lasts) -> Create {
     Create {
@@ -122,5 +125,35 @@ on_both! {
         engine.set_now(days(2));
         assert!(denied(&engine, &scope, "late", 1).await);
         assert_eq!(used(&engine).await.iter().sum::<i64>(), 40);
+    }
+}
+
+on_stage! {
+    async fn unused_units_are_carried_over_once_as_far_as_the_plan_says(stage: Stage) {
+        let mut catalog = (*plans::catalog(&stage)).clone();
+        for plan in catalog.plans.iter_mut().filter(|plan| plan.code.as_str() == "starter") {
+            for allowance in plan.allowances.values_mut() {
+                allowance.rollover = Some(Rollover { max: 4_000, periods: 1 });
+            }
+        }
+        plans::publish(&stage, &stage.operator(), catalog).await.unwrap();
+        let scope = stage.trialing("plan_starter_m").await;
+        stage.pay_with(&scope, "pm_card_visa").await;
+        let next = async || {
+            let end = entitlements(&stage, &scope, None).await.unwrap().period.unwrap().end;
+            stage.move_to(end.plus(Duration::from_secs(3 * 3_600))).await;
+            for _ in 0..2 {
+                ledger::sweep(&stage).await.unwrap();
+            }
+            let read = entitlements(&stage, &scope, None).await.unwrap();
+            let calls = read.metric("api_call").unwrap();
+            (calls.included, calls.granted)
+        };
+        assert_eq!(next().await, (Some(10_000), 0), "a trial carries nothing over");
+        recorded(&stage, &scope, "a", 3_000).await;
+        assert_eq!(next().await, (Some(10_000), 4_000), "7,000 are unused, 4,000 are carried over");
+        recorded(&stage, &scope, "b", 13_000).await;
+        assert_eq!(next().await, (Some(10_000), 0), "what was carried over lasts one period, and nothing was left");
+        assert_eq!(next().await, (Some(10_000), 4_000));
     }
 }

@@ -3,6 +3,7 @@
 use super::{Claimed, Failure, Kind, Outcome};
 use crate::engine::Engine;
 use crate::{backup, flags, identity, inbox, mail, metering, operations, retention, tokens};
+use crate::{alerts, backup, flags, inbox, mail, metering, operations, retention, tokens};
 
 /// Runs a claimed job. Each arm is one call.
 pub(super) async fn dispatch(engine: &Engine, job: &Claimed) -> Result<Outcome, Failure> {
@@ -17,6 +18,7 @@ pub(super) async fn dispatch(engine: &Engine, job: &Claimed) -> Result<Outcome, 
         Kind::Mail => Box::pin(mail::send(engine, job)).await,
         Kind::MeterReport => Box::pin(metering::job(engine)).await,
         Kind::MeterFlush => Box::pin(metering::flush(engine, job)).await,
+        Kind::UsageAlerts => Box::pin(alerts::job(engine)).await,
         Kind::UsageReconcile => Box::pin(metering::reconcile_job(engine)).await,
         #[cfg(test)]
         Kind::Probe => Box::pin(super::tests::probe(engine, job)).await,
@@ -26,3 +28,4 @@ pub(super) async fn dispatch(engine: &Engine, job: &Claimed) -> Result<Outcome, 
 /// Jobs that are there for ever: queued at start where they are missing.
 pub(crate) const RECURRING: &[Kind] =
     &[Kind::Retention, Kind::Reconcile, Kind::Identity, Kind::SigningKeys, Kind::MeterReport, Kind::UsageReconcile];
+    &[Kind::Retention, Kind::Reconcile, Kind::SigningKeys, Kind::MeterReport, Kind::UsageAlerts, Kind::UsageReconcile];

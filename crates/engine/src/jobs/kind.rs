@@ -25,6 +25,8 @@ pub enum Kind {
     MeterReport,
     /// Tells billing about an org's metered usage when a period ended; the key is the org's.
     MeterFlush,
+    /// Raises alerts about usage and sums up days. Recurring.
+    UsageAlerts,
     /// Compares events, counters and what billing was told. Recurring.
     UsageReconcile,
     /// Does what a test says.
@@ -45,6 +47,7 @@ impl Kind {
         Kind::Mail,
         Kind::MeterReport,
         Kind::MeterFlush,
+        Kind::UsageAlerts,
         Kind::UsageReconcile,
         #[cfg(test)]
         Kind::Probe,
@@ -64,6 +67,7 @@ impl Kind {
             Kind::Mail => "mail",
             Kind::MeterReport => "meter_report",
             Kind::MeterFlush => "meter_flush",
+            Kind::UsageAlerts => "usage_alerts",
             Kind::UsageReconcile => "usage_reconcile",
             #[cfg(test)]
             Kind::Probe => "probe",
@@ -86,6 +90,7 @@ impl Kind {
             | Kind::Identity
             | Kind::SigningKeys
             | Kind::MeterReport
+            | Kind::UsageAlerts
             | Kind::UsageReconcile => true,
             Kind::Operation | Kind::DecideAnew | Kind::Mail | Kind::MeterFlush => false,
             #[cfg(test)]
@@ -104,6 +109,7 @@ impl Kind {
             | Kind::Identity
             | Kind::SigningKeys
             | Kind::MeterReport
+            | Kind::UsageAlerts
             | Kind::UsageReconcile => i64::MAX,
             Kind::DecideAnew => limits.job_attempts_max,
             Kind::Mail => limits.mail_attempts_max,

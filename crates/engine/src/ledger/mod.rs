@@ -16,6 +16,7 @@
 //! Nothing here decides: [`tollgate_rules::ledger::decide`] does, between loading a book and writing what grew in it.
 
 mod book;
+mod carry;
 mod check;
 mod commit;
 mod correct;

@@ -10,7 +10,7 @@ use tollgate_rules::ledger::{Counter, Head, Limit, OpenPeriod};
 use tollgate_rules::period::{Period, PeriodKey};
 use tollgate_rules::time::Timestamp;
 
-use super::{facts, rows, sql};
+use super::{carry, facts, rows, sql};
 use crate::db::{Arg, Columns, Error, Tx};
 use crate::engine::Engine;
 use crate::{grants, metering};
@@ -83,7 +83,10 @@ async fn resolve_head(
     head: &Head,
     now: Timestamp,
 ) -> Result<Head, Error> {
-    let facts = facts::facts(engine, tx, org_key).await?;
+    let mut facts = facts::facts(engine, tx, org_key).await?;
+    if carry::carry(engine, tx, (org_key, head), (&facts, now)).await? {
+        facts = facts::facts(engine, tx, org_key).await?;
+    }
     open_slept(tx, org_key, &facts, (head, now)).await?;
     let resolved = resolve(&facts, now);
     let period = match rights(&resolved) {

@@ -3,7 +3,7 @@
 use super::tree::{Source, Table, Value};
 use super::{
     Allowance, Catalog, CatalogError, DenyStatus, FeatureValue, Included, MetricName, OnUnavailable, OveragePolicy,
-    Plan, PlanPrice,
+    Plan, PlanPrice, Rollover,
 };
 use crate::ids::{FeatureCode, Metric, PlanCode, PriceId};
 use crate::money::{Currency, Money};
@@ -14,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The most minor units a price may have: what Stripe accepts for one line.
 const AMOUNT_MAX: i64 = 99_999_999;
 const PLANS_MAX: usize = 200;
+/// A year of months.
+const ROLLOVER_PERIODS_MAX: i64 = 12;
 
 pub(super) fn catalog(text: &str) -> Result<Catalog, CatalogError> {
     let source = Source::new(text);
@@ -211,10 +213,26 @@ fn allowances(
                 );
             }
         }
+        let rollover = table.take("rollover").map(|value| rollover(&value, included)).transpose()?;
         table.finish()?;
-        allowances.insert(metric, Allowance { included, policy });
+        allowances.insert(metric, Allowance { included, policy, rollover });
     }
     Ok(allowances)
+}
+
+/// `{ max = 5000, periods = 2 }`; one period when left out.
+fn rollover(value: &Value<'_>, included: Included) -> Result<Rollover, CatalogError> {
+    if included == Included::Unlimited {
+        return Err(value.refuse("unlimited units leave nothing to carry over; remove one of the two"));
+    }
+    let mut table = value.table()?;
+    let max = table.need("max")?.number(1, Units::MAX.get())?;
+    let periods = table.take("periods").map_or(Ok(1), |periods| small(&periods, ROLLOVER_PERIODS_MAX))?;
+    if periods == 0 {
+        return Err(value.refuse("carry over for 1 to 12 periods"));
+    }
+    table.finish()?;
+    Ok(Rollover { max, periods })
 }
 
 /// `"hard_stop"` or `{ amount = 300, per = 1000 }`.

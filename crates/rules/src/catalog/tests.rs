@@ -1,6 +1,8 @@
 //! The catalog's format: what it says, and that every mistake in it is named by line, field and fix.
 
-use crate::catalog::{Allowance, Catalog, DenyStatus, FeatureValue, Included, OnUnavailable, OveragePolicy};
+use crate::catalog::{
+    Allowance, Catalog, CatalogError, DenyStatus, FeatureValue, Included, OnUnavailable, OveragePolicy, Rollover,
+};
 use crate::ids::{FeatureCode, Metric};
 use crate::money::{Currency, Money};
 use crate::period::Interval;
@@ -61,7 +63,7 @@ fn the_built_in_catalog_has_the_five_plans_it_is_known_for() {
     let api_call = metric("api_call");
     let included = |code: &str| catalog.plan(code).unwrap().allowance(&api_call);
     let metered = |amount_minor| OveragePolicy::Metered { amount_minor, per_units: 1_000 };
-    let units = |units, policy| Allowance { included: Included::Units(units), policy };
+    let units = |units, policy| Allowance { included: Included::Units(units), policy, rollover: None };
     assert_eq!(included("trial"), units(1_000, OveragePolicy::HardStop));
     assert_eq!(included("starter"), units(10_000, OveragePolicy::HardStop));
     assert_eq!(included("growth"), units(100_000, metered(300)));
@@ -177,4 +179,25 @@ fn two_versions_of_a_plan_have_the_same_content_when_only_the_version_differs() 
     assert!(plan.same_content(&later));
     later.grace_days = 4;
     assert!(!plan.same_content(&later));
+}
+
+#[test]
+fn units_are_carried_over_for_one_period_unless_it_says_otherwise() {
+    let text = |allowance: &str| {
+        format!(
+            "[[metric]]\ncode = \"api_call\"\n[[plan]]\ncode = \"starter\"\nname = \"Starter\"\n[plan.allowance.api_call]\n{allowance}\n"
+        )
+    };
+    let read = |allowance: &str| {
+        let catalog = Catalog::parse(&text(allowance))?;
+        Ok::<_, CatalogError>(catalog.plans[0].allowance(&Metric::parse("api_call").unwrap()).rollover)
+    };
+    assert_eq!(read("included = 5"), Ok(None));
+    assert_eq!(read("included = 5\nrollover = { max = 3 }"), Ok(Some(Rollover { max: 3, periods: 1 })));
+    assert_eq!(read("included = 5\nrollover = { max = 3, periods = 12 }"), Ok(Some(Rollover { max: 3, periods: 12 })));
+    for bad in ["rollover = { max = 0 }", "rollover = { max = 3, periods = 0 }", "rollover = 3"] {
+        let error = read(&format!("included = 5\n{bad}")).unwrap_err();
+        assert_eq!(error.line, 8, "{error}");
+    }
+    assert!(read("included = \"unlimited\"\nrollover = { max = 3 }").is_err());
 }

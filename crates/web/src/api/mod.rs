@@ -1,6 +1,7 @@
 //! The JSON routes, one file per noun. Each file opens with its part of the route table.
 
 mod activation;
+mod alerts;
 mod billing;
 pub(crate) mod clock;
 mod entitlements;
@@ -46,6 +47,7 @@ pub(crate) fn routes() -> Vec<Route> {
         usage_batch::routes(),
         holds::routes(),
         usage_lists::routes(),
+        alerts::routes(),
         inbox::routes(),
         identity::routes(),
         flags::routes(),

@@ -52,7 +52,7 @@ pub(crate) fn rights(included: Included) -> OrgFacts {
 
 pub(crate) fn rights_under(included: Included, policy: OveragePolicy) -> OrgFacts {
     let catalog = Catalog::parse(Catalog::default_text()).unwrap();
-    let allowance = Allowance { included, policy };
+    let allowance = Allowance { included, policy, rollover: None };
     let allowances = BTreeMap::from([(calls(), allowance), (metric("tokens"), allowance)]);
     let plan = Arc::new(Plan { allowances, version: 1, ..catalog.plan("starter").unwrap().clone() });
     let subscription = SubscriptionState {

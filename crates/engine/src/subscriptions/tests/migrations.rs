@@ -17,7 +17,7 @@ on_stage! {
         let mut catalog = (*plans::catalog(&stage)).clone();
         let metric = Metric::parse("api_call").unwrap();
         for plan in catalog.plans.iter_mut().filter(|plan| plan.code.as_str() == "starter") {
-            let more = Allowance { included: Included::Units(12_345), policy: OveragePolicy::HardStop };
+            let more = Allowance { included: Included::Units(12_345), policy: OveragePolicy::HardStop, rollover: None };
             plan.allowances.insert(metric.clone(), more);
         }
         plans::publish(&stage, &operator, catalog).await.unwrap();

@@ -1,0 +1,66 @@
+//! Unused units that a plan carries over: when a period is over they become a grant for the next ones, exactly once.
+
+use tollgate_rules::entitlement::{OrgFacts, resolve};
+use tollgate_rules::ids::OrgKey;
+use tollgate_rules::ledger::{Counter, Head};
+use tollgate_rules::time::Timestamp;
+
+use super::{rows, sql};
+use crate::access::{OrgRef, OrgScope};
+use crate::db::{Error, Tx};
+use crate::engine::Engine;
+use crate::{grants, orgs, plans};
+
+/// Units that were carried over are used before what was given or bought.
+const PRIORITY: i64 = 10;
+
+/// Gives an org what the period that is over at `now` left unused, as far as its plan carries it over; true when it gave anything.
+/// Under the org's lock. Trials carry nothing over, and neither does an org whose access ended with the period.
+pub(super) async fn carry(
+    engine: &Engine,
+    tx: &mut Tx,
+    (org_key, head): (OrgKey, &Head),
+    (facts, now): (&OrgFacts, Timestamp),
+) -> Result<bool, Error> {
+    let (Some(last), Some(code), Some(version)) = (head.period, &head.plan_code, head.plan_version) else {
+        return Ok(false);
+    };
+    if now < last.period.end || head.trial_of.is_some() {
+        return Ok(false);
+    }
+    let Some(plan) = plans::version(engine, tx, code.as_str(), version).await? else { return Ok(false) };
+    if plan.allowances.values().all(|allowance| allowance.rollover.is_none()) {
+        return Ok(false);
+    }
+    let scope = scope(tx, org_key).await?;
+    let mut given = false;
+    for row in &sql::counters(tx, &[(org_key, last.no)]).await? {
+        let counter: Counter = rows::counter(row)?;
+        let Some(rollover) = plan.allowance(&counter.metric).rollover else { continue };
+        let unused = counter.limit.included.unwrap_or(0).saturating_sub(counter.taken()).clamp(0, rollover.max);
+        let Some(ends_at) = end_of(facts, last.period.end, rollover.periods).filter(|_| unused > 0) else { continue };
+        let new = grants::NewGrant {
+            metric: counter.metric.clone(),
+            units: unused,
+            priority: PRIORITY,
+            starts_at: last.period.end,
+            ends_at: Some(ends_at),
+            only_period: None,
+            source: grants::Source::Rollover,
+            source_id: Some(format!("{}:{}", last.no, counter.metric)),
+            reason: format!("unused in {}", last.key),
+        };
+        given |= grants::insert(engine, tx, &scope, new).await?.is_some();
+    }
+    Ok(given)
+}
+
+/// The end of the `periods`-th period from `start` on; nothing without access.
+fn end_of(facts: &OrgFacts, start: Timestamp, periods: u32) -> Option<Timestamp> {
+    (0..periods).try_fold(start, |at, _| resolve(facts, at).period.map(|period| period.end))
+}
+
+async fn scope(tx: &mut Tx, org_key: OrgKey) -> Result<OrgScope, Error> {
+    let id = orgs::sql::org_id(tx, org_key).await?;
+    Ok(OrgScope::restored(OrgRef { key: org_key, id }, "system:rollover".to_owned(), String::new()))
+}
