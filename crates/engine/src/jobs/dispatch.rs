@@ -2,8 +2,7 @@
 
 use super::{Claimed, Failure, Kind, Outcome};
 use crate::engine::Engine;
-use crate::{backup, flags, identity, inbox, mail, metering, operations, retention, tokens};
-use crate::{alerts, backup, flags, inbox, mail, metering, operations, retention, tokens};
+use crate::{alerts, backup, flags, identity, inbox, mail, metering, operations, retention, tokens};
 
 /// Runs a claimed job. Each arm is one call.
 pub(super) async fn dispatch(engine: &Engine, job: &Claimed) -> Result<Outcome, Failure> {
@@ -26,6 +25,12 @@ pub(super) async fn dispatch(engine: &Engine, job: &Claimed) -> Result<Outcome, 
 }
 
 /// Jobs that are there for ever: queued at start where they are missing.
-pub(crate) const RECURRING: &[Kind] =
-    &[Kind::Retention, Kind::Reconcile, Kind::Identity, Kind::SigningKeys, Kind::MeterReport, Kind::UsageReconcile];
-    &[Kind::Retention, Kind::Reconcile, Kind::SigningKeys, Kind::MeterReport, Kind::UsageAlerts, Kind::UsageReconcile];
+pub(crate) const RECURRING: &[Kind] = &[
+    Kind::Retention,
+    Kind::Reconcile,
+    Kind::Identity,
+    Kind::SigningKeys,
+    Kind::MeterReport,
+    Kind::UsageAlerts,
+    Kind::UsageReconcile,
+];
