@@ -5,20 +5,22 @@
 //! `None` for what does not exist (any more), because to a projection "gone" is a state and not a failure.
 
 mod answer;
+mod changes;
 mod error;
 mod key;
 mod request;
 mod usage;
 
 pub use answer::{
-    EventHint, ObjectKind, ObjectRef, Page, Payment, PaymentMethodFact, PriceFact, ProductFact, SetupIntentFact,
-    Subscribed, WebhookEndpointFact,
+    EventHint, ObjectKind, ObjectRef, Page, Payment, PaymentMethodFact, PreviewFact, PriceFact, ProductFact,
+    ScheduleFact, SetupIntentFact, Subscribed, WebhookEndpointFact,
 };
 pub use error::Error;
 pub use key::{IdempotencyKey, InvalidKey};
 pub use request::{
     Anchor, CancelSettlement, CustomerChange, ItemChange, NewCustomer, NewPrice, NewProduct, NewSubscription,
-    NewWebhookEndpoint, PaymentBehavior, PriceChange, Proration, SubscriptionChange, TrialChange,
+    NewWebhookEndpoint, PaymentBehavior, PhaseItem, PriceChange, Proration, SchedulePhases, SubscriptionChange,
+    TrialChange,
 };
 
 pub use usage::{MeterEvent, MeteredItem, NewInvoiceItem, NewMeter, NewMeteredPrice};
@@ -372,7 +374,10 @@ impl Billing {
 
 /// Reads how the payment went: a change whose payment is open is looked up at its payment intent, because only that
 /// says whether the customer can still confirm.
-async fn subscribed(client: &stripe::Client, subscription: &stripe::wire::Subscription) -> Result<Subscribed, Error> {
+pub(crate) async fn subscribed(
+    client: &stripe::Client,
+    subscription: &stripe::wire::Subscription,
+) -> Result<Subscribed, Error> {
     let fact = translate::subscription(subscription)?;
     let invoice_id = fact.latest_invoice.clone();
     let payment = match translate::open_payment(subscription) {

@@ -274,6 +274,7 @@ pub fn statements() -> Vec<&'static Statement> {
         inbox::sql::ALL,
         crate::invoices::sql::ALL,
         plans::sql::ALL,
+        crate::quotes::sql::ALL,
         crate::subscriptions::sql::ALL,
         crate::subscriptions::sql::usage::ALL,
         crate::audit::sql::ALL,

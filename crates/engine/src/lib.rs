@@ -37,6 +37,7 @@ pub mod overrides;
 pub mod paging;
 pub mod plans;
 pub mod provision;
+pub mod quotes;
 mod retention;
 mod sealing;
 mod secrets;

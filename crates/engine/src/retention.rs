@@ -7,7 +7,7 @@ use tollgate_rules::time::Timestamp;
 use crate::db::{Error, Lane, Tx};
 use crate::engine::Engine;
 use crate::jobs::{Failure, Outcome};
-use crate::{activation, idempotency, inbox, jobs, mail, operations};
+use crate::{activation, idempotency, inbox, jobs, mail, operations, quotes};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -22,13 +22,14 @@ enum Table {
     ActivationCodes,
     RefreshTokens,
     TokenFamilies,
+    Quotes,
 }
 
 /// One sweep over all tables; the job runs again in an hour. Ages are wall time: advancing the sandbox's clock erases nothing.
 pub(crate) async fn sweep(engine: &Engine) -> Result<Outcome, Failure> {
     for table in [Table::Jobs, Table::Operations, Table::IdempotencyKeys, Table::Inbox, Table::Mail]
         .into_iter()
-        .chain([Table::ActivationCodes, Table::RefreshTokens, Table::TokenFamilies])
+        .chain([Table::ActivationCodes, Table::RefreshTokens, Table::TokenFamilies, Table::Quotes])
     {
         batches(engine, table).await?;
     }
@@ -69,5 +70,6 @@ async fn delete(engine: &Engine, tx: &mut Tx, table: Table, wall: Timestamp) -> 
         Table::ActivationCodes => activation::sql::forget_codes(tx, both.minus(DAY), rows).await,
         Table::RefreshTokens => activation::sql::families::forget_tokens(tx, both.minus(DAY * 90), rows).await,
         Table::TokenFamilies => activation::sql::families::forget_families(tx, both.minus(DAY * 90), rows).await,
+        Table::Quotes => quotes::sql::delete_old(tx, wall.minus(DAY * 30), rows).await,
     }
 }

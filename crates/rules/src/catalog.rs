@@ -56,12 +56,25 @@ pub struct Plan {
     pub deny_status: DenyStatus,
     /// What happens while storage cannot answer.
     pub on_unavailable: OnUnavailable,
+    /// Whether a change that brings fresh units gives nothing back for a period whose units are used up ahead of its time. Left out
+    /// of the frozen text where it is on, so that plans published before there was a choice read the same.
+    #[serde(default = "on", skip_serializing_if = "is_on")]
+    pub anti_arbitrage: bool,
     /// What it costs.
     pub prices: Vec<PlanPrice>,
     /// What it includes. A metric it does not name: 0, hard stop.
     pub allowances: BTreeMap<Metric, Allowance>,
     /// Its capabilities.
     pub features: BTreeMap<FeatureCode, FeatureValue>,
+}
+
+const fn on() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands the field over by reference")]
+const fn is_on(value: &bool) -> bool {
+    *value
 }
 
 /// The status of a quota denial; the code stays `quota_exceeded`.

@@ -14,5 +14,6 @@ pub mod metering;
 pub mod money;
 pub mod period;
 pub mod quantity;
+pub mod quote;
 pub mod subscription;
 pub mod time;

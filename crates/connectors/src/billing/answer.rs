@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use secrecy::SecretString;
-use tollgate_rules::billing::SubscriptionFact;
+use serde::{Deserialize, Serialize};
+use tollgate_rules::billing::{InvoiceLine, SubscriptionFact};
 use tollgate_rules::ids::{CustomerId, InvoiceId, PaymentMethodId, PriceId};
-use tollgate_rules::money::Money;
-use tollgate_rules::period::Interval;
+use tollgate_rules::money::{Currency, Money};
+use tollgate_rules::period::{Interval, Period};
 use tollgate_rules::time::Timestamp;
+
+use super::PhaseItem;
 
 /// A product that can be bought.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +53,32 @@ pub struct Subscribed {
     pub payment: Payment,
     /// The newest invoice.
     pub invoice_id: Option<InvoiceId>,
+}
+
+/// What a change would be charged now; nothing of it exists.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PreviewFact {
+    /// The currency of all amounts.
+    pub currency: Currency,
+    /// The sum of the lines with their discounts and taxes, in minor units; negative where more is given back than charged.
+    pub total: i64,
+    /// What would be charged to the payment method: the total less what the customer has as credit.
+    pub amount_due: i64,
+    /// Its lines.
+    pub lines: Vec<InvoiceLine>,
+}
+
+/// What a subscription is going to become by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScheduleFact {
+    /// Its id.
+    pub schedule_id: String,
+    /// When the running phase began and ends.
+    pub period: Period,
+    /// What is subscribed to in the running phase.
+    pub running: Vec<PhaseItem>,
+    /// What is subscribed to in the phase that follows, where one does, and when that runs.
+    pub next: Option<(Period, Vec<PhaseItem>)>,
 }
 
 /// How the payment went that a change asked for.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use tollgate_rules::ids::{CustomerId, OrgId, PaymentMethodId, PriceId};
 use tollgate_rules::money::Money;
-use tollgate_rules::period::Interval;
+use tollgate_rules::period::{Interval, Period};
 use tollgate_rules::time::Timestamp;
 
 /// A customer to be made for an org.
@@ -106,8 +106,14 @@ pub struct SubscriptionChange {
     pub payment: Option<PaymentBehavior>,
     /// Whether it ends with the running period.
     pub cancel_at_period_end: Option<bool>,
+    /// Takes back a date at which it was going to end.
+    #[serde(default)]
+    pub clear_cancel_at: bool,
     /// The method its invoices are charged to.
     pub default_payment_method: Option<PaymentMethodId>,
+    /// A coupon that is redeemed with the change.
+    #[serde(default)]
+    pub coupon: Option<String>,
 }
 
 /// Another price or quantity for the one item of a subscription. Both are always sent: a price without a quantity
@@ -177,6 +183,30 @@ pub enum CancelSettlement {
     Nothing,
     /// The unused rest is credited, what is open is invoiced.
     Prorate,
+}
+
+/// What a subscription is going to be when its running phase ends; everything not named in a phase would be unset.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SchedulePhases {
+    /// What is subscribed to now, in full.
+    pub running: Vec<PhaseItem>,
+    /// When that began and ends.
+    pub period: Period,
+    /// What is subscribed to afterwards, in full.
+    pub next: Vec<PhaseItem>,
+    /// How often that is charged.
+    pub interval: Interval,
+    /// Whether billing periods start anew with it: where the interval is another one.
+    pub fresh_anchor: bool,
+}
+
+/// One item of a phase.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseItem {
+    /// What is bought.
+    pub price_id: PriceId,
+    /// How many; nothing for what is metered.
+    pub quantity: Option<i64>,
 }
 
 /// A webhook endpoint to be made.

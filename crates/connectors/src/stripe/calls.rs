@@ -31,6 +31,11 @@ pub const EVENTS: &[&str] = &[
     "customer.subscription.trial_will_end",
     "customer.subscription.pending_update_applied",
     "customer.subscription.pending_update_expired",
+    "subscription_schedule.updated",
+    "subscription_schedule.released",
+    "subscription_schedule.canceled",
+    "subscription_schedule.completed",
+    "subscription_schedule.aborted",
     "invoice.created",
     "invoice.updated",
     "invoice.finalized",
@@ -161,7 +166,7 @@ impl Client {
     }
 
     pub(crate) async fn subscription(&self, id: &str) -> Result<Answer<wire::Subscription>, Error> {
-        let query = Form::new().list("expand", ["latest_invoice"]);
+        let query = Form::new().list("expand", ["latest_invoice", "schedule"]);
         self.get(&format!("/v1/subscriptions/{}", path_segment(id)), query).await
     }
 
@@ -170,8 +175,10 @@ impl Client {
         customer: Option<&str>,
         after: Option<&str>,
     ) -> Result<Answer<wire::List<wire::Subscription>>, Error> {
-        let query =
-            page(after).text(&["status"], "all").maybe(&["customer"], customer).list("expand", ["data.latest_invoice"]);
+        let query = page(after)
+            .text(&["status"], "all")
+            .maybe(&["customer"], customer)
+            .list("expand", ["data.latest_invoice", "data.schedule"]);
         self.get("/v1/subscriptions", query).await
     }
 
@@ -181,7 +188,7 @@ impl Client {
         id: &str,
         change: &SubscriptionChange,
     ) -> Result<Answer<wire::Subscription>, Error> {
-        let body = subscription_change(change).list("expand", ["latest_invoice.confirmation_secret"]);
+        let body = subscription_change(change).list("expand", ["latest_invoice.confirmation_secret", "schedule"]);
         self.post(key, &format!("/v1/subscriptions/{}", path_segment(id)), body).await
     }
 
@@ -317,6 +324,10 @@ fn subscription_change(change: &SubscriptionChange) -> Form {
     if let Some(ends) = change.cancel_at_period_end {
         form = form.boolean(&["cancel_at_period_end"], ends);
     }
+    if change.clear_cancel_at {
+        form = form.text(&["cancel_at"], "");
+    }
+    form = form.maybe(&["discounts", "0", "coupon"], change.coupon.as_deref());
     form.maybe(&["default_payment_method"], change.default_payment_method.as_ref().map(|method| method.as_str()))
 }
 
@@ -329,7 +340,7 @@ fn payment_word(payment: PaymentBehavior) -> &'static str {
     }
 }
 
-fn proration_word(proration: Proration) -> &'static str {
+pub(super) fn proration_word(proration: Proration) -> &'static str {
     match proration {
         Proration::Nothing => "none",
         Proration::NextInvoice => "create_prorations",
@@ -337,7 +348,7 @@ fn proration_word(proration: Proration) -> &'static str {
     }
 }
 
-fn anchor_word(anchor: Anchor) -> &'static str {
+pub(super) fn anchor_word(anchor: Anchor) -> &'static str {
     match anchor {
         Anchor::Now => "now",
         Anchor::Unchanged => "unchanged",

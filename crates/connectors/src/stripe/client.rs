@@ -105,6 +105,11 @@ impl Client {
         self.call(Call { method: Method::POST, path, fields: body, key: Some(key) }).await
     }
 
+    /// A `POST` that changes nothing and therefore needs no key.
+    pub(super) async fn ask<T: DeserializeOwned>(&self, path: &str, body: Form) -> Result<Answer<T>, Error> {
+        self.call(Call { method: Method::POST, path, fields: body, key: None }).await
+    }
+
     /// Deleting is idempotent by nature; Stripe takes no key for it.
     pub(super) async fn delete<T: DeserializeOwned>(&self, path: &str, query: Form) -> Result<Answer<T>, Error> {
         self.call(Call { method: Method::DELETE, path, fields: query, key: None }).await

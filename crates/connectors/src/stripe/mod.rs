@@ -7,6 +7,7 @@ pub mod webhook;
 pub mod wire;
 
 pub(crate) mod calls;
+mod change_calls;
 pub(crate) mod translate;
 pub(crate) mod usage_calls;
 

@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 use tollgate_rules::billing::{
-    CustomerFact, InvoiceFact, InvoiceLine, InvoiceStatus, SubscriptionFact, SubscriptionStatus,
+    CustomerFact, InvoiceFact, InvoiceLine, InvoiceStatus, PendingPrice, SubscriptionFact, SubscriptionStatus,
 };
 use tollgate_rules::ids::{CustomerId, InvoiceId, OrgId, PaymentMethodId, PriceId, SubscriptionId};
 use tollgate_rules::money::{Currency, Money};
@@ -14,7 +14,8 @@ use super::client::Answer;
 use super::error::Error as StripeError;
 use super::wire;
 use crate::billing::{
-    Error, EventHint, ObjectKind, ObjectRef, Payment, PaymentMethodFact, PriceFact, ProductFact, WebhookEndpointFact,
+    Error, EventHint, ObjectKind, ObjectRef, Payment, PaymentMethodFact, PhaseItem, PreviewFact, PriceFact,
+    ProductFact, ScheduleFact, WebhookEndpointFact,
 };
 
 /// A value that Tollgate has no word for. The object is left as it was known before.
@@ -145,9 +146,50 @@ pub(crate) fn subscription(subscription: &wire::Subscription) -> Result<Subscrip
         latest_invoice_created: invoice
             .and_then(wire::Expandable::object)
             .map(|invoice| Timestamp::from_seconds(invoice.created)),
-        // Stripe keeps changes that wait for a period's end in schedules, which Tollgate does not make yet.
-        pending_price: None,
+        pending_price: pending_price(subscription, item)?,
     })
+}
+
+/// The price that the schedule's next phase brings, where it is another one or another number of it.
+fn pending_price(
+    subscription: &wire::Subscription,
+    item: &wire::SubscriptionItem,
+) -> Result<Option<PendingPrice>, NoWord> {
+    let found = subscription.schedule.as_ref().and_then(wire::Expandable::object);
+    let Some(found) = found.filter(|found| found.current_phase.is_some()) else { return Ok(None) };
+    let schedule = schedule(found)?;
+    let Some((runs, items)) = schedule.next else { return Ok(None) };
+    let same = |next: &&PhaseItem| {
+        next.price_id.as_str() == item.price.id && next.quantity.is_none_or(|quantity| Some(quantity) == item.quantity)
+    };
+    let known = |next: &&PhaseItem| schedule.running.contains(next);
+    match items.iter().find(|next| !same(next) && !known(next)) {
+        Some(next) => {
+            let quantity = next.quantity.unwrap_or(1);
+            Ok(Some(PendingPrice { price_id: next.price_id.clone(), at: runs.start, quantity }))
+        }
+        None => Ok(None),
+    }
+}
+
+pub(crate) fn schedule(schedule: &wire::Schedule) -> Result<ScheduleFact, NoWord> {
+    let object = schedule.id.as_str();
+    let current = schedule.current_phase.ok_or_else(|| no_word(object, "current_phase", "null"))?;
+    let items = |phase: &wire::Phase| phase.items.iter().map(|item| phase_item(object, item)).collect();
+    let running = schedule.phases.iter().find(|phase| phase.start_date == current.start_date);
+    let next = schedule.phases.iter().find(|phase| phase.start_date >= current.end_date);
+    let begins = |phase: &wire::Phase| Ok((period(phase.start_date, phase.end_date), items(phase)?));
+    Ok(ScheduleFact {
+        schedule_id: schedule.id.clone(),
+        period: period(current.start_date, current.end_date),
+        running: running.map(items).transpose()?.unwrap_or_default(),
+        next: next.map(begins).transpose()?,
+    })
+}
+
+fn phase_item(object: &str, item: &wire::PhaseItem) -> Result<PhaseItem, NoWord> {
+    let price_id = word(object, "phases.items.price", item.price.id(), PriceId::parse)?;
+    Ok(PhaseItem { price_id, quantity: item.quantity })
 }
 
 /// The item that is a plan: the first one charged by count. Metered items only carry overage.
@@ -208,6 +250,16 @@ pub(crate) fn invoice(invoice: &wire::Invoice) -> Result<InvoiceFact, NoWord> {
         reason: invoice.billing_reason.clone(),
         lines: lines.map(|line| invoice_line(object, line)).collect::<Result<_, _>>()?,
     })
+}
+
+/// What a preview says is due now. Where Stripe shows the next renewal beside a change within the period, only the change is due
+/// now (`../shared/reference/stripe.md` b.6).
+pub(crate) fn preview(invoice: &wire::Invoice) -> Result<PreviewFact, NoWord> {
+    let object = invoice.id.as_str();
+    let lines = invoice.lines.iter().flat_map(|lines| &lines.data).map(|line| invoice_line(object, line));
+    let lines: Vec<InvoiceLine> = lines.collect::<Result<_, _>>()?;
+    let currency = currency(object, &invoice.currency)?;
+    Ok(PreviewFact { currency, total: invoice.total, amount_due: invoice.amount_due, lines })
 }
 
 fn invoice_line(object: &str, line: &wire::InvoiceLine) -> Result<InvoiceLine, NoWord> {

@@ -4,12 +4,14 @@
 //! without a new version. Periods live on the items: a subscription has no period of its own since `basil`.
 
 mod event;
+mod schedule;
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
 pub use event::{Event, EventData, EventObject, PreviousAttributes};
+pub use schedule::{Phase, PhaseItem, PhaseSpan, Schedule};
 
 /// A field that holds an id, or the object itself when it was expanded.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -197,6 +199,8 @@ pub struct Subscription {
     pub latest_invoice: Option<Expandable<Invoice>>,
     /// A change that waits for its payment.
     pub pending_update: Option<PendingUpdate>,
+    /// What it becomes when its running phase ends.
+    pub schedule: Option<Expandable<Schedule>>,
     /// Ours.
     #[serde(default)]
     pub metadata: Option<Metadata>,

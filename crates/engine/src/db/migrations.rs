@@ -35,6 +35,7 @@ pub(crate) const ALL: &[Migration] = &[
     migration!(5, "0005_invoices"),
     migration!(6, "0006_accounts"),
     migration!(7, "0007_tokens"),
+    migration!(8, "0008_quotes"),
     migration!(10, "0010_grants"),
 ];
 

@@ -8,7 +8,7 @@ use tollgate_rules::ids::OperationId;
 
 use super::{Kind, Operation, State, sql};
 use crate::access::OrgScope;
-use crate::db::{Error, Tx};
+use crate::db::{Error, Lane, Tx};
 use crate::engine::Engine;
 use crate::jobs;
 
@@ -68,4 +68,16 @@ pub(crate) async fn begin(engine: &Engine, tx: &mut Tx, scope: &OrgScope, new: N
     };
     jobs::enqueue(engine, tx, &job).await?;
     Ok(Begun::New(operation))
+}
+
+/// The same in a transaction of its own, where nothing else is decided with it.
+pub(crate) async fn begin_alone(engine: &Engine, scope: &OrgScope, new: NewOperation) -> Result<Begun, Error> {
+    let (inner, by) = (engine.clone(), scope.clone());
+    let write = async move {
+        let mut tx = inner.db().begin(Lane::Control).await?;
+        let begun = begin(&inner, &mut tx, &by, new).await?;
+        tx.commit().await?;
+        Ok::<_, Error>(begun)
+    };
+    engine.db().detached(write).await
 }

@@ -14,6 +14,9 @@ pub(super) async fn advance(run: &mut Run<'_>) -> Result<Value, Stop> {
         Kind::DefaultMethod => Box::pin(subscriptions::set_default_method::advance(run)).await,
         Kind::PlanUpgrade => Box::pin(subscriptions::upgrade::advance(run)).await,
         Kind::PlanMigrate => Box::pin(subscriptions::migrate::advance(run)).await,
+        Kind::PlanDowngrade => Box::pin(subscriptions::downgrade::advance(run)).await,
+        Kind::PlanKeep => Box::pin(subscriptions::downgrade::keep(run)).await,
+        Kind::SubscriptionEnd => Box::pin(subscriptions::end::advance(run)).await,
         Kind::MirrorProvision => Box::pin(provision::steps(run)).await,
         #[cfg(test)]
         Kind::Probe => Box::pin(super::tests::probe(run)).await,

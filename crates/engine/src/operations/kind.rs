@@ -13,6 +13,12 @@ pub enum Kind {
     PlanUpgrade,
     /// Moves an org to the newest version of its plan.
     PlanMigrate,
+    /// Schedules less for the end of an org's period.
+    PlanDowngrade,
+    /// Takes back what was scheduled.
+    PlanKeep,
+    /// Ends, pauses or resumes an org's subscription.
+    SubscriptionEnd,
     /// Tells the plan mirror which org is on which plan.
     MirrorProvision,
     /// Does what a test says.
@@ -28,6 +34,9 @@ impl Kind {
         Kind::DefaultMethod,
         Kind::PlanUpgrade,
         Kind::PlanMigrate,
+        Kind::PlanDowngrade,
+        Kind::PlanKeep,
+        Kind::SubscriptionEnd,
         Kind::MirrorProvision,
         #[cfg(test)]
         Kind::Probe,
@@ -42,6 +51,9 @@ impl Kind {
             Kind::DefaultMethod => "default_method.set",
             Kind::PlanUpgrade => "plan.upgrade",
             Kind::PlanMigrate => "plan.migrate",
+            Kind::PlanDowngrade => "plan.downgrade",
+            Kind::PlanKeep => "plan.keep",
+            Kind::SubscriptionEnd => "subscription.end",
             Kind::MirrorProvision => "mirror_provision",
             #[cfg(test)]
             Kind::Probe => "probe",

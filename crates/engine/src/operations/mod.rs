@@ -28,7 +28,7 @@ use tollgate_rules::time::Timestamp;
 
 use crate::db;
 
-pub(crate) use begin::{Begun, NewOperation, begin};
+pub(crate) use begin::{Begun, NewOperation, begin, begin_alone};
 pub(crate) use drive::drive;
 pub use get::{Shown, get};
 pub use kind::Kind;

@@ -101,7 +101,7 @@ on_stage! {
         let scope = stage.trialing("plan_starter_m").await;
         stage.pay_with(&scope, "pm_card_visa").await;
         let choice = crate::subscriptions::Upgrade {
-            new_plan_code: tollgate_rules::ids::PlanCode::parse("starter").unwrap(),
+            new_plan_code: Some(tollgate_rules::ids::PlanCode::parse("starter").unwrap()),
             interval: None,
             quantity: None,
             quote_id: None,

@@ -25,7 +25,7 @@ use crate::plans;
 
 /// Billing forgets idempotency keys after a day; a little earlier we look first.
 const KEYS_KEPT: Duration = Duration::from_hours(23);
-pub(super) const QUANTITY_MAX: i64 = 1_000_000;
+pub(crate) const QUANTITY_MAX: i64 = 1_000_000;
 
 /// What an org wants to subscribe to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,14 +116,14 @@ async fn find(engine: &Engine, customer_id: &CustomerId, price_id: &PriceId) -> 
 }
 
 /// What an org has at billing.
-pub(super) struct Standing {
-    pub(super) customer: Option<CustomerRow>,
+pub(crate) struct Standing {
+    pub(crate) customer: Option<CustomerRow>,
     /// The subscription that counts, unless it has ended.
-    pub(super) mirror: Option<Mirror>,
-    pub(super) had_trial: bool,
+    pub(crate) mirror: Option<Mirror>,
+    pub(crate) had_trial: bool,
 }
 
-pub(super) async fn standing(engine: &Engine, scope: &OrgScope) -> Result<Standing, db::Error> {
+pub(crate) async fn standing(engine: &Engine, scope: &OrgScope) -> Result<Standing, db::Error> {
     let mut connection = engine.db().read().await?;
     let customer = sql::customer(&mut connection, scope.org_key()).await?;
     let mirrors = sql::mirrors(&mut connection, scope.org_key()).await?;

@@ -11,11 +11,14 @@ mod apply_fact;
 pub(crate) mod create;
 mod create_setup_intent;
 mod differs;
+pub(crate) mod downgrade;
+pub(crate) mod end;
 pub(crate) mod ensure_customer;
 mod entitlements;
 mod facts;
 pub(crate) mod migrate;
 mod mirror;
+mod schedules;
 pub(crate) mod set_default_method;
 mod snapshot;
 pub(crate) mod sql;
@@ -26,6 +29,8 @@ pub(crate) mod upgrade;
 
 pub use create::{Created, NewSubscription, create};
 pub use create_setup_intent::{SetupIntent, create_setup_intent};
+pub use downgrade::{Scheduled, cancel_downgrade, schedule_downgrade};
+pub use end::{EndsAt, Standing, cancel, pause, resume};
 pub use ensure_customer::{Ensured, ensure_customer};
 pub use entitlements::{Entitlements, MetricEntitlement, entitlements};
 pub use migrate::{Migrate, Migrated, Moved, migrate, preview_migration};
@@ -33,17 +38,22 @@ pub use set_default_method::set_default_method;
 pub use upgrade::{Upgrade, Upgraded, upgrade};
 
 pub(crate) use apply_fact::{Applied, Cause, Fact, apply_fact};
+pub(crate) use create::{QUANTITY_MAX, standing};
 pub(crate) use differs::differs;
 pub(crate) use facts::facts;
 pub(crate) use mirror::Mirror;
 pub(crate) use snapshot::remember;
+pub(crate) use sql::CustomerRow;
 
 use secrecy::SecretString;
 
 use tollgate_connectors::billing;
+use tollgate_rules::billing::SubscriptionStatus;
 use tollgate_rules::ids::OperationId;
+use tollgate_rules::time::Timestamp;
 
 use crate::operations::{self, Code};
+use crate::quotes::Quote;
 use crate::{db, plans};
 
 /// Why a change of an org's subscription did not happen.
@@ -79,9 +89,36 @@ pub enum Error {
     /// The org is on this plan already.
     #[error("the org is on this plan already")]
     AlreadyOnPlan,
-    /// A change between paid plans needs a quote.
-    #[error("a change between paid plans needs a quote")]
-    NeedsQuote,
+    /// The plan is not sold for this interval.
+    #[error("this plan is not sold for this interval")]
+    NotSoldSo,
+    /// The plan costs another currency than the subscription is charged in.
+    #[error("this plan is sold in another currency than the subscription's")]
+    OtherCurrency,
+    /// Billing knows no such coupon, or it cannot be redeemed for this change.
+    #[error("no such coupon for this change")]
+    BadCoupon,
+    /// The subscription is in a status in which it cannot be changed.
+    #[error("the subscription is {}: it cannot be changed so now", .0.as_str())]
+    NotChangeable(SubscriptionStatus),
+    /// What is chosen is less than the org has: that happens at the period's end.
+    #[error("this is a downgrade: it can be scheduled for {0}")]
+    IsDowngrade(Timestamp),
+    /// What is chosen is more than the org has: that happens now.
+    #[error("this is an upgrade: it happens now, not at the period's end")]
+    IsUpgrade,
+    /// The subscription is going to end then anyway.
+    #[error("the subscription ends on {0}; resume it first")]
+    Ending(Timestamp),
+    /// The subscription has ended.
+    #[error("the subscription has ended; a new one has to be begun")]
+    Ended,
+    /// What stands beside the quote is not what the quote says.
+    #[error("not what the quote says")]
+    QuoteDiffers(Vec<&'static str>),
+    /// The quote expired or no longer holds; here is what it would be now.
+    #[error("the quote no longer holds")]
+    QuoteStale(Box<Quote>),
     /// There is no such quote.
     #[error("no such quote")]
     UnknownQuote,

@@ -1,30 +1,32 @@
-//! Chooses a paid plan now. In a trial that ends the trial and charges; the old state stays until it is paid.
+//! Changes to a higher plan, a longer interval or more seats now: charged at once, in force once it is paid. In a trial every choice
+//! of a plan ends the trial and charges. The old state stays until then.
 
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use tollgate_connectors::billing::{ItemChange, Payment, PaymentBehavior, SubscriptionChange, TrialChange};
+use tollgate_connectors::billing::{Payment, SubscriptionChange};
 use tollgate_rules::billing::SubscriptionStatus;
-use tollgate_rules::catalog::Plan;
-use tollgate_rules::ids::{CustomerId, PlanCode, SubscriptionId};
+use tollgate_rules::ids::{CustomerId, InvoiceId, PlanCode, SubscriptionId};
 use tollgate_rules::period::Interval;
+use tollgate_rules::quote::When;
 
 use super::Error;
 use super::apply_fact::Cause;
-use super::create::{QUANTITY_MAX, Standing, standing};
-use super::mirror::Mirror;
+use super::schedules::release;
 use super::sync::{stop, sync};
 use crate::access::OrgScope;
 use crate::db::{self, Lane};
 use crate::engine::Engine;
+use crate::fault::point;
 use crate::operations::{self, Code, Kind, NewOperation, Refusal, Run, Stop};
-use crate::plans;
+use crate::quotes::{self, Given, Held, Wanted, Weighed};
 
-/// What is chosen. What is left out stays as the subscription has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What is chosen. What is left out stays as the subscription has it, or as the quote says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Upgrade {
-    /// The plan; in a trial it may be the one being tried.
-    pub new_plan_code: PlanCode,
+    /// The plan; in a trial it may be the one being tried. A quote brings it along.
+    pub new_plan_code: Option<PlanCode>,
     /// How often it is charged.
     pub interval: Option<Interval>,
     /// Seats.
@@ -40,85 +42,57 @@ pub struct Upgraded {
     pub plan_code: PlanCode,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Frozen {
     customer_id: CustomerId,
     subscription_id: SubscriptionId,
     plan_code: PlanCode,
     change: SubscriptionChange,
+    #[serde(default)]
+    quote_id: Option<String>,
 }
 
-/// Ends an org's trial by choosing a paid plan: charged now, in force once it is paid.
+/// Changes what an org pays for now. With a quote exactly what it shows is charged, or nothing.
 ///
 /// # Errors
-/// [`Error::UnknownPlan`], [`Error::NotSelfService`], [`Error::BadQuantity`], [`Error::UnknownQuote`]; [`Error::NoSubscription`];
-/// outside a trial [`Error::AlreadyOnPlan`] or [`Error::NeedsQuote`]. [`Error::PaymentFailed`] without a payment method or when the
-/// card is declined, [`Error::PaymentActionRequired`] when the customer must confirm: the trial goes on as it was.
-/// [`Error::BillingUnavailable`]: the change completes by itself.
+/// [`Error::UnknownPlan`], [`Error::NotSelfService`], [`Error::NotSoldSo`], [`Error::BadQuantity`], [`Error::QuoteDiffers`];
+/// [`Error::NoSubscription`], [`Error::NotChangeable`], [`Error::AlreadyOnPlan`], [`Error::IsDowngrade`] for what happens at the
+/// period's end instead; [`Error::UnknownQuote`], [`Error::QuoteStale`]. [`Error::PaymentFailed`] without a payment method or when
+/// the card is declined, [`Error::PaymentActionRequired`] when the customer must confirm: all stays as it was, and once confirmed
+/// the change is in force. [`Error::BillingUnavailable`]: the change completes by itself.
 pub async fn upgrade(engine: &Engine, scope: &OrgScope, upgrade: &Upgrade) -> Result<Upgraded, Error> {
-    if upgrade.quote_id.is_some() {
-        return Err(Error::UnknownQuote);
-    }
-    let catalog = plans::catalog(engine);
-    let plan = catalog.plan(upgrade.new_plan_code.as_str()).ok_or(Error::UnknownPlan)?;
-    let found = standing(engine, scope).await?;
-    let (customer_id, mirror) = choosable(&found, plan, upgrade)?;
-    let quantity = upgrade.quantity.unwrap_or(mirror.quantity);
-    let interval = upgrade.interval.unwrap_or(mirror.interval);
-    let price_id = plans::price_for(engine, plan, interval).await?.ok_or(Error::UnknownPlan)?;
-    let change = SubscriptionChange {
-        item: Some(ItemChange { item_id: mirror.item_id.clone(), price_id, quantity }),
-        trial: TrialChange::EndNow,
-        payment: Some(PaymentBehavior::PendingIfIncomplete),
-        ..SubscriptionChange::default()
+    let (weighed, free) = match &upgrade.quote_id {
+        Some(quote_id) => match quotes::hold(engine, scope, quote_id, &Given::of(upgrade)).await? {
+            Held::Confirmed(plan_code) => return Ok(Upgraded { plan_code }),
+            Held::Holds(held) => (held.0, held.1.amount.minor == 0),
+        },
+        None => (quotes::weigh(engine, scope, &Wanted::of(upgrade)?).await?, false),
     };
-    let frozen =
-        Frozen { customer_id, subscription_id: mirror.subscription_id.clone(), plan_code: plan.code.clone(), change };
+    if weighed.when == When::PeriodEnd {
+        return Err(Error::IsDowngrade(weighed.effective_at));
+    }
+    if !free && !weighed.has_payment_method() {
+        let message = "There is no payment method yet.".to_owned();
+        return Err(Error::PaymentFailed { message, reason: Some("no_payment_method".to_owned()) });
+    }
+    let Weighed { customer, mirror, plan, change, .. } = weighed;
+    let frozen = Frozen {
+        customer_id: customer.customer_id,
+        subscription_id: mirror.subscription_id,
+        plan_code: plan.code,
+        change,
+        quote_id: upgrade.quote_id.clone(),
+    };
     begin_and_drive(engine, scope, &frozen).await?;
     Ok(Upgraded { plan_code: frozen.plan_code })
 }
 
-/// Whether the choice can be made at all.
-fn choosable<'s>(found: &'s Standing, plan: &Plan, upgrade: &Upgrade) -> Result<(CustomerId, &'s Mirror), Error> {
-    let interval = |mirror: &Mirror| upgrade.interval.unwrap_or(mirror.interval);
-    if plan.code.is_trial() {
-        return Err(Error::UnknownPlan);
-    }
-    if !plan.self_service {
-        return Err(Error::NotSelfService);
-    }
-    if upgrade.quantity.is_some_and(|quantity| !(1..=QUANTITY_MAX).contains(&quantity)) {
-        return Err(Error::BadQuantity);
-    }
-    let customer = found.customer.as_ref().filter(|customer| !customer.deleted).ok_or(Error::NoSubscription)?;
-    let mirror = found.mirror.as_ref().ok_or(Error::NoSubscription)?;
-    plan.price(interval(mirror)).ok_or(Error::UnknownPlan)?;
-    if mirror.status != SubscriptionStatus::Trialing {
-        let on_it = mirror.plan.as_ref().is_some_and(|(code, _)| code == plan.code.as_str());
-        let same =
-            on_it && interval(mirror) == mirror.interval && upgrade.quantity.is_none_or(|q| q == mirror.quantity);
-        return Err(if same { Error::AlreadyOnPlan } else { Error::NeedsQuote });
-    }
-    if customer.default_payment_method.is_none() && mirror.default_payment_method.is_none() {
-        let message = "There is no payment method yet.".to_owned();
-        return Err(Error::PaymentFailed { message, reason: Some("no_payment_method".to_owned()) });
-    }
-    Ok((customer.customer_id.clone(), mirror))
-}
-
 async fn begin_and_drive(engine: &Engine, scope: &OrgScope, frozen: &Frozen) -> Result<(), Error> {
     let body = serde_json::to_value(frozen).map_err(|error| db::Error::Bug(error.to_string()))?;
-    let operation = NewOperation { kind: Kind::PlanUpgrade, dedupe_key: "plan".to_owned(), body: body.clone() };
-    let (inner, by) = (engine.clone(), scope.clone());
-    let begin = async move {
-        let mut tx = inner.db().begin(Lane::Control).await?;
-        let begun = operations::begin(&inner, &mut tx, &by, operation).await?;
-        tx.commit().await?;
-        Ok::<_, db::Error>(begun)
-    };
-    let begun = engine.db().detached(begin).await?;
+    let operation = NewOperation { kind: Kind::PlanUpgrade, dedupe_key: "plan".to_owned(), body };
+    let begun = operations::begin_alone(engine, scope, operation).await?;
     if let operations::Begun::Running(other) = &begun
-        && other.body != body
+        && !frozen.asks_the_same(&other.body)
     {
         return Err(Error::Busy(other.operation_id.clone()));
     }
@@ -128,48 +102,141 @@ async fn begin_and_drive(engine: &Engine, scope: &OrgScope, frozen: &Frozen) -> 
 
 /// The steps of the operation.
 pub(crate) async fn advance(run: &mut Run<'_>) -> Result<Value, Stop> {
-    let Frozen { customer_id, subscription_id, plan_code, change } = run.body()?;
-    let engine = run.engine().clone();
-    let cause = Cause::Change(run.scope().clone());
-    let (subscription, wanted) = (subscription_id.clone(), change.clone());
-    let sent = run
-        .step("subscription", |key| async move {
-            // After a lost answer of long ago: what is asked for may be in force already.
-            let now = engine.billing().subscription(&subscription).await.map_err(stop)?.ok_or_else(gone)?;
-            let price = wanted.item.as_ref().map(|item| &item.price_id);
-            if now.status == SubscriptionStatus::Active && Some(&now.price_id) == price {
-                return Ok(());
-            }
-            let changed = engine.billing().update_subscription(&key, &subscription, &wanted).await.map_err(stop)?;
-            paid(changed.payment)
-        })
-        .await;
+    let frozen: Frozen = run.body()?;
+    point(run.engine(), "upgrade.begun").map_err(db::Error::from)?;
+    give_up_waiting(run, &frozen.subscription_id).await?;
+    let released = release(run, &frozen.subscription_id).await?;
+    let sent = send(run, &frozen).await;
+    point(run.engine(), "upgrade.sent").map_err(db::Error::from)?;
+    if let Ok(Sent::Declined(invoice)) = &sent {
+        void(run, "void", invoice.clone()).await?;
+        point(run.engine(), "upgrade.voided").map_err(db::Error::from)?;
+    }
+    let changes_nothing = match &sent {
+        Ok(Sent::Settled) => false,
+        Ok(Sent::Declined(_)) => true,
+        Err(Stop::Refused(refusal)) => refusal.code != Code::PaymentActionRequired,
+        Err(Stop::Later(_) | Stop::Database(_) | Stop::Lost) => false,
+    };
+    if changes_nothing && let Some(schedule) = released {
+        // What was going to happen by itself is going to happen still.
+        schedule.put_back(run).await?;
+    }
     // Whatever became of it, the mirror shows it before the caller hears of it.
-    let synced = sync(run.engine(), cause, &customer_id).await;
-    sent?;
+    let synced = sync(run.engine(), Cause::Change(run.scope().clone()), &frozen.customer_id).await;
+    let outcome = sent?;
     synced?;
-    Ok(json!({ "planCode": plan_code.as_str() }))
+    point(run.engine(), "upgrade.synced").map_err(db::Error::from)?;
+    match outcome {
+        Sent::Declined(_) => Err(declined()),
+        Sent::Settled => {
+            confirm_quote(run, frozen.quote_id).await?;
+            Ok(json!({ "planCode": frozen.plan_code.as_str() }))
+        }
+    }
 }
 
-fn paid(payment: Payment) -> Result<(), Stop> {
-    match payment {
-        Payment::Settled => Ok(()),
-        Payment::ActionRequired { client_secret } => Err(Stop::Refused(Refusal {
-            code: Code::PaymentActionRequired,
-            message: "The payment must be confirmed.".to_owned(),
-            reason: None,
-            client_secret: Some(client_secret),
-        })),
-        Payment::Declined => Err(Stop::Refused(Refusal {
-            code: Code::PaymentFailed,
-            message: "The card was declined.".to_owned(),
-            reason: None,
-            client_secret: None,
-        })),
-    }
+/// What became of the change at billing.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Sent {
+    Settled,
+    /// It waits for this invoice, which will not be paid.
+    Declined(Option<InvoiceId>),
+}
+
+async fn send(run: &mut Run<'_>, frozen: &Frozen) -> Result<Sent, Stop> {
+    let engine = run.engine().clone();
+    let (subscription, wanted) = (frozen.subscription_id.clone(), frozen.change.clone());
+    run.step("subscription", |key| async move {
+        // After a lost answer of long ago: what is asked for may be in force already.
+        let now = engine.billing().subscription(&subscription).await.map_err(stop)?.ok_or_else(gone)?;
+        let item = wanted.item.as_ref();
+        let there = item.is_some_and(|item| now.price_id == item.price_id && now.quantity == item.quantity);
+        if now.status == SubscriptionStatus::Active && there {
+            return Ok(Sent::Settled);
+        }
+        point(&engine, "upgrade.before_send").map_err(db::Error::from)?;
+        let changed = engine.billing().update_subscription(&key, &subscription, &wanted).await.map_err(stop)?;
+        point(&engine, "upgrade.before_stored").map_err(db::Error::from)?;
+        match changed.payment {
+            Payment::Settled => Ok(Sent::Settled),
+            Payment::ActionRequired { client_secret } => Err(needs_confirmation(client_secret)),
+            Payment::Declined => Ok(Sent::Declined(changed.invoice_id)),
+        }
+    })
+    .await
+}
+
+/// An earlier change may still wait to be confirmed: the new choice replaces it.
+pub(super) async fn give_up_waiting(run: &mut Run<'_>, subscription_id: &SubscriptionId) -> Result<(), Stop> {
+    let (engine, subscription) = (run.engine().clone(), subscription_id.clone());
+    let waiting: Option<InvoiceId> = run
+        .step("waiting", |_| async move { engine.billing().waiting_invoice(&subscription).await.map_err(stop) })
+        .await?;
+    void(run, "void_waiting", waiting).await
+}
+
+async fn void(run: &mut Run<'_>, step: &str, invoice: Option<InvoiceId>) -> Result<(), Stop> {
+    let Some(invoice) = invoice else { return Ok(()) };
+    let engine = run.engine().clone();
+    run.step(step, |key| async move { engine.billing().void_invoice(&key, &invoice).await.map_err(stop) }).await
+}
+
+async fn confirm_quote(run: &Run<'_>, quote_id: Option<String>) -> Result<(), db::Error> {
+    let Some(quote_id) = quote_id else { return Ok(()) };
+    let (engine, org_key) = (run.engine().clone(), run.scope().org_key());
+    let write = async move {
+        let mut tx = engine.db().begin(Lane::Control).await?;
+        quotes::sql::confirm(&mut tx, org_key, &quote_id, engine.clock().wall.now()).await?;
+        tx.commit().await
+    };
+    run.engine().db().detached(write).await
+}
+
+pub(super) fn needs_confirmation(client_secret: SecretString) -> Stop {
+    Stop::Refused(Refusal {
+        code: Code::PaymentActionRequired,
+        message: "The payment must be confirmed.".to_owned(),
+        reason: None,
+        client_secret: Some(client_secret),
+    })
+}
+
+pub(super) fn declined() -> Stop {
+    Stop::Refused(Refusal {
+        code: Code::PaymentFailed,
+        message: "The card was declined.".to_owned(),
+        reason: None,
+        client_secret: None,
+    })
 }
 
 fn gone() -> Stop {
     let message = "the subscription does not exist any more".to_owned();
     Stop::Refused(Refusal { code: Code::Missing, message, reason: None, client_secret: None })
+}
+
+impl Frozen {
+    /// Whether a stored body asks for the same; without a quote the instant of the asking makes no difference.
+    fn asks_the_same(&self, stored: &Value) -> bool {
+        let Ok(mut other) = Frozen::deserialize(stored) else { return false };
+        if self.quote_id.is_none() {
+            other.change.proration_at = self.change.proration_at;
+        }
+        *self == other
+    }
+}
+
+impl Given {
+    fn of(upgrade: &Upgrade) -> Given {
+        Given { plan_code: upgrade.new_plan_code.clone(), interval: upgrade.interval, quantity: upgrade.quantity }
+    }
+}
+
+impl Wanted {
+    fn of(upgrade: &Upgrade) -> Result<Wanted, Error> {
+        let plan_code = upgrade.new_plan_code.clone().ok_or(Error::UnknownPlan)?;
+        Ok(Wanted { plan_code, interval: upgrade.interval, quantity: upgrade.quantity, coupon: None })
+    }
 }

@@ -83,6 +83,7 @@ fn plan(mut table: Table<'_>, code: PlanCode, rank: u32, known: &mut Known<'_>) 
     let grace_days = table.take("grace_days").map_or(Ok(7), |days| small(&days, 365))?;
     let deny_status = table.take("deny_status").map_or(Ok(DenyStatus::default()), |value| deny_status(&value))?;
     let on_unavailable = table.take("on_unavailable").map_or(Ok(OnUnavailable::Refuse), |value| unavailable(&value))?;
+    let anti_arbitrage = table.take("anti_arbitrage").map_or(Ok(true), |value| value.boolean())?;
     let prices = match table.take("price") {
         None => Vec::new(),
         Some(value) => prices(&value, &code, known)?,
@@ -110,6 +111,7 @@ fn plan(mut table: Table<'_>, code: PlanCode, rank: u32, known: &mut Known<'_>) 
         grace_days,
         deny_status,
         on_unavailable,
+        anti_arbitrage,
         prices,
         allowances,
         features,

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::invoice_drafts::{self, Charge, Draft, Entry};
-use super::{collection, discounts, metered, prices, proration, subscription_changes};
+use super::{collection, discounts, metered, prices, proration, subscription_changes, subscription_schedules};
 use crate::AFTER_LAST_ATTEMPT;
 use crate::calendar::DAY;
 use crate::desk::{Desk, Done, int, text};
@@ -114,7 +114,8 @@ fn trial_ends(desk: &mut Desk<'_>, subscription: &Value) -> Done<()> {
 }
 
 fn renew(desk: &mut Desk<'_>, subscription: &Value, at: i64) -> Done<()> {
-    turn(desk, subscription, subscription.clone(), at)
+    let after = subscription_schedules::enter_phase(desk, subscription, at)?;
+    turn(desk, subscription, after, at)
 }
 
 /// Begins the period at `at`, with a draft invoice for it.
@@ -184,6 +185,7 @@ pub(super) fn cancel_now(desk: &mut Desk<'_>, subscription: &Value, reason: Valu
     for member in ["pending_update", "_pending", "_pending_invoice"] {
         ended[member] = Value::Null;
     }
+    subscription_schedules::end_with(desk, subscription)?;
     let id = text(subscription, "id");
     desk.tx.clear_agenda(id)?;
     for mut invoice in desk.all("invoice", None, Some(id))? {

@@ -31,6 +31,8 @@ mod proration;
 mod refunds;
 mod setup_intents;
 mod subscription_changes;
+mod subscription_pauses;
+mod subscription_schedules;
 mod subscription_starts;
 mod subscriptions;
 mod tax_ids;
@@ -120,6 +122,8 @@ const TABLES: &[&[Route]] = &[
     promotion_codes::ROUTES,
     refunds::ROUTES,
     setup_intents::ROUTES,
+    subscription_pauses::ROUTES,
+    subscription_schedules::ROUTES,
     subscriptions::ROUTES,
     tax_ids::ROUTES,
     tax_rates::ROUTES,

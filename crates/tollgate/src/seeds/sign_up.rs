@@ -72,7 +72,7 @@ async fn subscribe(engine: &Engine, scope: &OrgScope, org: &Org, price: &str) ->
     }
     if let Some(plan) = &org.pay {
         let new_plan_code = PlanCode::parse(plan).map_err(Failure::during(format!("the seed's plan {plan}")))?;
-        let upgrade = subscriptions::Upgrade { new_plan_code, interval: None, quantity: None, quote_id: None };
+        let upgrade = subscriptions::Upgrade { new_plan_code: Some(new_plan_code), ..Default::default() };
         subscriptions::upgrade(engine, scope, &upgrade).await.map_err(doing("ending the trial"))?;
     }
     Ok(())

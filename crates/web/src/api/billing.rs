@@ -4,10 +4,9 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tollgate_engine::provision::{self, Provision};
-use tollgate_engine::subscriptions::{self, Error, NewSubscription, Upgrade};
+use tollgate_engine::subscriptions::{self, Error, NewSubscription};
 use tollgate_rules::access::Permission;
-use tollgate_rules::ids::PlanCode;
-use tollgate_rules::period::Interval;
+use tollgate_rules::billing::SubscriptionStatus;
 use utoipa::ToSchema;
 
 use crate::answer::Answer;
@@ -28,10 +27,6 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::with::<__path_default_method, _, _>(Spec::change(write), default_method)
             .refuses(billing)
             .refuses(payment),
-        Route::with::<__path_upgrade, _, _>(Spec::secret(write), upgrade)
-            .refuses(billing)
-            .refuses(payment)
-            .refuses(&[errors::QUOTE_STALE]),
         Route::with::<__path_provision_mirror, _, _>(
             Spec::change(Access::Org(Permission::MirrorProvision)),
             provision_mirror,
@@ -162,50 +157,6 @@ async fn default_method(call: Call) -> Result<Answer, ApiError> {
 
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct UpgradeBody {
-    /// The org; may be left out with a key of one org.
-    org_id: Option<String>,
-    /// The plan to be on; in a trial it may be the plan being tried.
-    new_plan_code: String,
-    /// A quote to be kept to.
-    quote_id: Option<String>,
-    /// `month` or `year`; as the subscription has it when left out.
-    interval: Option<String>,
-    /// Seats; as the subscription has them when left out.
-    #[schema(minimum = 1, maximum = 1_000_000)]
-    quantity: Option<i64>,
-}
-
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct UpgradedAnswer {
-    /// The plan in force now.
-    plan_code: String,
-    /// Always `immediate`.
-    effective: &'static str,
-}
-
-/// Changes to a higher plan now; in a trial it ends the trial and charges
-///
-/// The old plan stays until the new one is paid: a declined card changes nothing.
-#[utoipa::path(post, path = "/api/plans/upgrade.now", tag = "plans", request_body = UpgradeBody,
-    responses((status = 200, description = "Changed", body = UpgradedAnswer)))]
-async fn upgrade(call: Call) -> Result<Answer, ApiError> {
-    let body: UpgradeBody = call.json()?;
-    let mut fields = Fields::default();
-    let interval = body.interval.as_deref().map(|word| Interval::parse(word).ok_or("must be month or year"));
-    let interval = fields.read_if("/interval", interval);
-    let new_plan_code = fields.read("/newPlanCode", PlanCode::parse(&body.new_plan_code));
-    let Some(new_plan_code) = new_plan_code else { return Err(fields.refusal()) };
-    fields.done()?;
-    let scope = call.org(body.org_id.as_deref()).await?;
-    let upgrade = Upgrade { new_plan_code, interval, quantity: body.quantity, quote_id: body.quote_id };
-    let upgraded = subscriptions::upgrade(call.app.engine(), &scope, &upgrade).await.map_err(refused)?;
-    Ok(Answer::data(&UpgradedAnswer { plan_code: upgraded.plan_code.to_string(), effective: "immediate" }))
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ProvisionBody {
     /// The org; may be left out with a key of one org.
     org_id: Option<String>,
@@ -266,7 +217,7 @@ fn pending(message: &str, operation_id: Option<&str>) -> ApiError {
     }
 }
 
-fn refused(error: Error) -> ApiError {
+pub(super) fn refused(error: Error) -> ApiError {
     let said = error.to_string();
     let conflict = |said: String| ApiError::new(&errors::CONFLICT, format!("{said}."));
     match error {
@@ -276,7 +227,28 @@ fn refused(error: Error) -> ApiError {
         Error::BadEmail => ApiError::field("/email", said),
         Error::UnknownPaymentMethod => ApiError::field("/paymentMethodId", said),
         Error::NoCustomer => ApiError::new(&errors::NO_CUSTOMER, "The org has no customer at Stripe yet."),
-        Error::NoSubscription | Error::AlreadySubscribed | Error::AlreadyOnPlan | Error::NeedsQuote => conflict(said),
+        Error::NotSoldSo => ApiError::field("/interval", said),
+        Error::OtherCurrency => ApiError::field("/newPlanCode", said),
+        Error::BadCoupon => ApiError::field("/coupon", said),
+        Error::QuoteDiffers(names) => {
+            let mut fields = Fields::default();
+            for name in names {
+                fields.wrong(&format!("/{name}"), said.clone());
+            }
+            fields.refusal()
+        }
+        Error::NotChangeable(SubscriptionStatus::PastDue) => {
+            ApiError::new(&errors::PAST_DUE, "A payment is open; it comes before a change of plan.")
+        }
+        Error::NoSubscription
+        | Error::AlreadySubscribed
+        | Error::AlreadyOnPlan
+        | Error::NotChangeable(_)
+        | Error::IsDowngrade(_)
+        | Error::IsUpgrade
+        | Error::Ending(_)
+        | Error::Ended => conflict(said),
+        Error::QuoteStale(quote) => super::plan_changes::stale(&quote),
         Error::UnknownQuote => ApiError::new(&errors::QUOTE_STALE, "There is no such quote, or it is too old."),
         Error::Busy(operation_id) => conflict("Another change of this org is under way".to_owned())
             .with_details(&json!({ "operationId": operation_id.as_str() }))

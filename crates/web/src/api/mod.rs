@@ -18,6 +18,7 @@ mod oauth;
 mod operate;
 mod orgs;
 mod overrides;
+mod plan_changes;
 mod plans;
 mod quota;
 mod quotas;
@@ -40,6 +41,7 @@ pub(crate) fn routes() -> Vec<Route> {
         activation::routes(),
         oauth::routes(),
         plans::routes(),
+        plan_changes::routes(),
         billing::routes(),
         entitlements::routes(),
         quota::routes(),
