@@ -4,6 +4,7 @@
 //! differ by their address. Every change demands an [`IdempotencyKey`] made from a durable operation. Lookups answer
 //! `None` for what does not exist (any more), because to a projection "gone" is a state and not a failure.
 
+mod adjustments;
 mod answer;
 mod changes;
 mod error;
@@ -11,6 +12,10 @@ mod key;
 mod request;
 mod usage;
 
+pub use adjustments::{
+    CouponFact, CreditFact, CreditNoteFact, Lasting, NewCoupon, NewCredit, NewCreditNote, NewPromotion, NewRefund, Off,
+    PromotionFact, RefundFact, Refundable,
+};
 pub use answer::{
     EventHint, ObjectKind, ObjectRef, Page, Payment, PaymentMethodFact, PreviewFact, PriceFact, ProductFact,
     ScheduleFact, SetupIntentFact, Subscribed, WebhookEndpointFact,

@@ -218,4 +218,21 @@ pub struct InvoiceLine {
     pub period: Period,
     /// Whether it makes up for a change within a period.
     pub proration: bool,
+    /// What discounts take off the amount, in its minor units.
+    #[serde(default)]
+    pub discount: i64,
+    /// The tax that is added to the amount; tax that is contained in it stands nowhere.
+    #[serde(default)]
+    pub tax_added: i64,
+    /// The price it comes from.
+    #[serde(default)]
+    pub price_id: Option<String>,
+}
+
+impl InvoiceLine {
+    /// What the line adds to the invoice's total: always, the total is the sum of these.
+    #[must_use]
+    pub const fn total(&self) -> i64 {
+        self.amount.minor - self.discount + self.tax_added
+    }
 }

@@ -1,5 +1,7 @@
 //! The calls we make, one function each: which path, which parameters. Answers are wire shapes; `billing` translates.
 
+mod adjustments;
+
 use super::client::{API_VERSION, Answer, Client};
 use super::error::Error;
 use super::form::{Form, path_segment};

@@ -1,5 +1,9 @@
 //! Stripe's words into ours. Nothing is guessed: what has no word of ours is an error that names the field.
 
+mod adjustments;
+
+pub(crate) use adjustments::{credit, credit_note, promotion, refund, refundable};
+
 use secrecy::SecretString;
 use tollgate_rules::billing::{
     CustomerFact, InvoiceFact, InvoiceLine, InvoiceStatus, PendingPrice, SubscriptionFact, SubscriptionStatus,
@@ -266,12 +270,17 @@ fn invoice_line(object: &str, line: &wire::InvoiceLine) -> Result<InvoiceLine, N
     let parent = line.parent.as_ref();
     let source =
         parent.and_then(|parent| parent.subscription_item_details.as_ref().or(parent.invoice_item_details.as_ref()));
+    let added = line.taxes.iter().flatten().filter(|tax| tax.tax_behavior.as_deref() == Some("exclusive"));
+    let price = line.pricing.as_ref().and_then(|pricing| pricing.price_details.as_ref()?.price.as_ref());
     Ok(InvoiceLine {
         description: line.description.clone(),
         amount: Money::new(line.amount, currency(object, &line.currency)?),
         quantity: line.quantity,
         period: period(line.period.start, line.period.end),
         proration: source.and_then(|source| source.proration).unwrap_or(false),
+        discount: line.discount_amounts.iter().flatten().map(|one| one.amount).sum(),
+        tax_added: added.map(|tax| tax.amount).sum(),
+        price_id: price.map(|price| price.id().to_owned()),
     })
 }
 

@@ -3,6 +3,7 @@
 //! Everything but ids and what an object means is optional; enums are open (`Other`), because Stripe adds values
 //! without a new version. Periods live on the items: a subscription has no period of its own since `basil`.
 
+mod adjustments;
 mod event;
 mod schedule;
 
@@ -10,6 +11,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+pub use adjustments::{
+    BalanceTransaction, Charge, Coupon, CreditNote, InvoicePayment, NoteRefund, OPERATION_MARK, PaidBy, PaidIntent,
+    PromotionCode, Refund, is_marked,
+};
 pub use event::{Event, EventData, EventObject, PreviousAttributes};
 pub use schedule::{Phase, PhaseItem, PhaseSpan, Schedule};
 
@@ -89,6 +94,8 @@ pub struct Customer {
     pub deleted: bool,
     /// The billing e-mail address.
     pub email: Option<String>,
+    /// What it pays in, once settled; lower case ISO 4217.
+    pub currency: Option<String>,
     /// Ours: `tollgate_org`.
     #[serde(default)]
     pub metadata: Option<Metadata>,
@@ -368,6 +375,44 @@ pub struct InvoiceLine {
     pub period: LinePeriod,
     /// What it comes from.
     pub parent: Option<LineParent>,
+    /// What discounts took off it.
+    #[serde(default)]
+    pub discount_amounts: Option<Vec<LineDiscount>>,
+    /// The tax on it.
+    #[serde(default)]
+    pub taxes: Option<Vec<LineTax>>,
+    /// What its amount comes from.
+    pub pricing: Option<LinePricing>,
+}
+
+/// What one discount took off a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct LineDiscount {
+    /// Minor units.
+    pub amount: i64,
+}
+
+/// One tax on a line.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct LineTax {
+    /// Minor units.
+    pub amount: i64,
+    /// `exclusive` (added) or `inclusive` (contained in the amount).
+    pub tax_behavior: Option<String>,
+}
+
+/// What a line's amount comes from.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct LinePricing {
+    /// The price, where it is one.
+    pub price_details: Option<LinePrice>,
+}
+
+/// The price of a line.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct LinePrice {
+    /// `price_…`
+    pub price: Option<Expandable<Reference>>,
 }
 
 /// What an invoice line covers.
