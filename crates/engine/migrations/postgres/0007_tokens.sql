@@ -74,22 +74,6 @@ CREATE TABLE refresh_tokens (
 );
 COMMENT ON TABLE refresh_tokens IS 'Refresh tokens as SHA-256; the successor of a just used one is sealed under that token itself. retention: with their family';
 
-CREATE TABLE device_codes (
-  device_hash TEXT NOT NULL PRIMARY KEY,
-  user_hash TEXT NOT NULL UNIQUE,
-  domain TEXT NOT NULL,
-  state TEXT NOT NULL CHECK (state IN ('pending', 'approved', 'denied', 'used')),
-  org_key BIGINT,
-  decided_by TEXT,
-  address TEXT,
-  interval_seconds BIGINT NOT NULL,
-  polled_at BIGINT,
-  created_at BIGINT NOT NULL,
-  expires_at BIGINT NOT NULL
-);
-COMMENT ON TABLE device_codes IS 'Requests of headless installs that a person has to approve; both codes as keyed hashes. retention: 1 day after they ended';
-CREATE INDEX device_codes_by_end ON device_codes (expires_at);
-
 CREATE TABLE identity_marks (
   kind TEXT NOT NULL CHECK (kind IN ('user', 'org', 'membership', 'invitation')),
   object_id TEXT NOT NULL,

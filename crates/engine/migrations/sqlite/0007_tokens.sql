@@ -74,22 +74,6 @@ CREATE TABLE refresh_tokens (
   FOREIGN KEY (org_key, family_id) REFERENCES token_families (org_key, family_id)
 );
 
--- table: device_codes — Requests of headless installs that a person has to approve; both codes as keyed hashes. retention: 1 day after they ended
-CREATE TABLE device_codes (
-  device_hash TEXT NOT NULL PRIMARY KEY,
-  user_hash TEXT NOT NULL UNIQUE,
-  domain TEXT NOT NULL,
-  state TEXT NOT NULL CHECK (state IN ('pending', 'approved', 'denied', 'used')),
-  org_key BIGINT,
-  decided_by TEXT,
-  address TEXT,
-  interval_seconds BIGINT NOT NULL,
-  polled_at BIGINT,
-  created_at BIGINT NOT NULL,
-  expires_at BIGINT NOT NULL
-);
-CREATE INDEX device_codes_by_end ON device_codes (expires_at);
-
 -- table: identity_marks — How new what we know of each object kept elsewhere is; a deleted one stays marked, so that a late message revives nothing. retention: for ever (ids only)
 CREATE TABLE identity_marks (
   kind TEXT NOT NULL CHECK (kind IN ('user', 'org', 'membership', 'invitation')),

@@ -11,6 +11,7 @@ use crate::access::OrgScope;
 use crate::audit;
 use crate::db::{self, Lane, Tx};
 use crate::engine::Engine;
+use crate::mail::{self, Letter, Queued};
 use crate::sealing::Sealer;
 use crate::{fault, secrets, tokens};
 
@@ -83,7 +84,7 @@ async fn write(engine: &Engine, token: &SecretString, stated: Option<&str>) -> R
         Used { .. } => None,
     };
     let Some(refresh) = next else {
-        end(engine, &mut tx, &scope, &found).await?;
+        end(engine, &mut tx, &scope, &found, &family.domain).await?;
         tx.commit().await?;
         return Ok(Outcome::Reused(found.family_id));
     };
@@ -157,12 +158,25 @@ fn row(found: &families::Found) -> String {
 }
 
 /// A used token was used again after its grace: it was stolen, or its successor was. The whole family ends.
-async fn end(engine: &Engine, tx: &mut Tx, scope: &OrgScope, found: &families::Found) -> Result<(), db::Error> {
+async fn end(
+    engine: &Engine,
+    tx: &mut Tx,
+    scope: &OrgScope,
+    found: &families::Found,
+    domain: &str,
+) -> Result<(), db::Error> {
     families::revoke_family(tx, scope, &found.family_id, engine.now(), "reuse").await?;
     tokens::refuse_stored(engine, tx, &found.family_id).await?;
     let after = json!({ "siteId": found.site_id, "generation": found.generation });
     let entry = audit::Entry::of(scope, "site.token_reuse_detected", found.family_id.clone()).after(after);
     audit::append(engine, tx, entry).await?;
+    let letter = Letter::new(format!("A token of {domain} was used twice"))
+        .line(format!("A refresh token of the site {domain} was used again after it had been replaced. Somebody may have copied it."))
+        .line("All tokens of this activation were ended. Make a new activation code and activate the site again.");
+    for to in families::managers_emails(tx, scope).await? {
+        let queued = Queued { to: &to, org_key: Some(scope.org_key()), letter: &letter, corr_id: scope.corr_id() };
+        mail::queue(engine, tx, &queued).await?;
+    }
     metrics::counter!("tollgate_refresh_reuse_total").increment(1);
     tracing::warn!(
         orgId = scope.org_id().as_str(),

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use crate::answer::Answer;
 use crate::api_error::{ApiError, bytes_of};
 use crate::call::Call;
-use crate::routes::{Access, Route};
+use crate::routes::{Access, Route, Spec};
 use form::Form;
 
 mod form;
@@ -32,6 +32,7 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::new::<__path_introspect, _, _>(Access::Org(Permission::SitesRead), introspect),
         Route::new::<__path_metadata, _, _>(Access::Public, metadata),
         Route::new::<__path_jwks, _, _>(Access::Public, jwks),
+        Route::with::<__path_rotate_keys, _, _>(Spec::change(Access::Operator(Permission::ServerOperate)), rotate_keys),
     ]
 }
 
@@ -291,6 +292,31 @@ async fn metadata(call: Call) -> Result<Answer, ApiError> {
     responses((status = 200, description = "The key set", body = Object, extensions(("x-bare" = json!(true))))))]
 async fn jwks(call: Call) -> Result<Answer, ApiError> {
     Ok(bare(200, &tokens::jwks(call.app.engine())).with_header(http::header::CACHE_CONTROL, KEYS_CACHE))
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct RotatedBody {
+    /// From when on the next key signs.
+    signs_from: String,
+}
+
+/// Lets the next key sign within the hour
+///
+/// It is published already, so every cache has it by then; tokens signed before stay valid. Without this, keys follow each other
+/// every 90 days by themselves.
+#[utoipa::path(post, path = "/api/admin/signing-keys.rotate", tag = "activation",
+    responses((status = 200, description = "When", body = RotatedBody)))]
+async fn rotate_keys(call: Call) -> Result<Answer, ApiError> {
+    let scope = call.operator()?;
+    match tokens::rotate(call.app.engine(), &scope).await {
+        Ok(signs_from) => Ok(Answer::data(&RotatedBody { signs_from: signs_from.to_string() })),
+        Err(tokens::Error::Database(error)) => Err(crate::failures::database(&error)),
+        Err(error) => {
+            tracing::error!(%error, "the signing keys could not be rotated");
+            Err(ApiError::internal())
+        }
+    }
 }
 
 fn bare(status: u16, body: &impl Serialize) -> Answer {

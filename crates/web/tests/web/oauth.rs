@@ -141,6 +141,27 @@ async fn tokens_are_asked_about_and_revoked_in_the_words_of_the_standards() {
 }
 
 #[tokio::test]
+async fn a_message_of_clerk_without_its_signature_is_refused() {
+    let server = Server::start("a_message_of_clerk").await;
+    for path in ["/api/webhooks/clerk.receive", "/api/webhooks/clerk/receive", "/api/webhooks/clerk"] {
+        let reply = server
+            .post(path, None, &json!({"object": "event", "type": "user.created", "data": {"id": "user_1"}}))
+            .await;
+        assert_eq!((reply.status, reply.code().as_str()), (400, "bad_signature"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_operator_lets_the_next_key_sign() {
+    let server = Server::start("the_operator_lets").await;
+    let before = server.get("/.well-known/jwks.json", None).await.json();
+    let told = server.operate("/api/admin/signing-keys.rotate", &json!({})).await;
+    assert!(text(&told, "signsFrom").ends_with('Z'));
+    assert_eq!(server.get("/.well-known/jwks.json", None).await.json(), before, "what is published stays");
+    assert_eq!(server.operate("/api/admin/signing-keys.rotate", &json!({})).await, told);
+}
+
+#[tokio::test]
 async fn the_server_says_what_it_can_and_shows_its_public_keys() {
     let server = Server::start("the_server_says").await;
     let told = server.get("/.well-known/oauth-authorization-server", None).await.json();

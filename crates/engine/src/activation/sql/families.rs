@@ -18,6 +18,7 @@ pub(crate) const ALL: &[&Statement] = &[
     &USE_TOKEN,
     &DROP_OLDER_SUCCESSORS,
     &LIVE_TOKEN,
+    &MANAGERS_EMAILS,
     &FORGET_TOKENS,
     &FORGET_FAMILIES,
 ];
@@ -312,6 +313,26 @@ pub(in crate::activation) async fn live_token(
         })
     };
     row.map(read).transpose()
+}
+
+const MANAGERS_EMAILS: Statement = Statement::new(
+    "activation.managers_emails",
+    "SELECT u.email
+     FROM memberships m
+     JOIN users u ON u.user_id = m.user_id
+     WHERE m.org_key = $1 AND m.removed_at IS NULL AND m.role IN ('owner', 'admin') AND u.status = 'active'
+       AND u.email IS NOT NULL
+     ORDER BY m.user_id
+     LIMIT 20",
+);
+
+/// Where owners and admins are reached.
+pub(in crate::activation) async fn managers_emails(
+    connection: &mut Connection,
+    scope: &OrgScope,
+) -> Result<Vec<String>, Error> {
+    let rows = connection.all(&MANAGERS_EMAILS, &[scope.org_key().0.into()]).await?;
+    rows.iter().map(|row| row.text("email")).collect()
 }
 
 const FORGET_TOKENS: Statement = Statement::new(
