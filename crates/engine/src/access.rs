@@ -6,14 +6,19 @@
 mod authenticate;
 mod credentials;
 mod scope;
+mod session;
 mod token;
 
+use std::sync::Arc;
+
 use tollgate_rules::access::Scope;
-use tollgate_rules::ids::{KeyId, OrgId, OrgKey};
+use tollgate_rules::ids::{KeyId, OrgId, OrgKey, UserId};
 
 pub use authenticate::{AuthError, authenticate};
 pub(crate) use credentials::Credentials;
 pub use scope::{OperatorScope, OrgScope, Refused};
+pub(crate) use session::{COOKIE_PREFIX, KnownSession, authenticate_session_id, caller_of};
+pub use session::{Membership, Session, authenticate_session};
 
 /// An org as its credential knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +73,15 @@ pub enum CallerKind {
         /// What it may be used for.
         scopes: Vec<Scope>,
     },
+    /// A person who signed in.
+    User {
+        /// Who.
+        user_id: UserId,
+        /// How they signed in.
+        session: Session,
+        /// What they are in which org.
+        memberships: Arc<[Membership]>,
+    },
     /// A worker of this server.
     System {
         /// Which worker.
@@ -113,12 +127,26 @@ impl Caller {
         &self.corr_id
     }
 
+    /// The user, where one signed in.
+    #[must_use]
+    pub fn user_id(&self) -> Option<&UserId> {
+        match &self.kind {
+            CallerKind::User { user_id, .. } => Some(user_id),
+            CallerKind::Operator { .. }
+            | CallerKind::Key { .. }
+            | CallerKind::Site { .. }
+            | CallerKind::OrgToken { .. }
+            | CallerKind::System { .. }
+            | CallerKind::Nobody => None,
+        }
+    }
+
     /// The org that an API key belongs to.
     #[must_use]
     pub fn own_org(&self) -> Option<&OrgRef> {
         match &self.kind {
             CallerKind::Key { org, .. } | CallerKind::Site { org, .. } | CallerKind::OrgToken { org, .. } => Some(org),
-            CallerKind::Operator { .. } | CallerKind::System { .. } | CallerKind::Nobody => None,
+            CallerKind::Operator { .. } | CallerKind::User { .. } | CallerKind::System { .. } | CallerKind::Nobody => None,
         }
     }
 
@@ -129,7 +157,7 @@ impl Caller {
             CallerKind::Key { scopes, .. } | CallerKind::Site { scopes, .. } | CallerKind::OrgToken { scopes, .. } => {
                 Some(scopes)
             }
-            CallerKind::Operator { .. } | CallerKind::System { .. } | CallerKind::Nobody => None,
+            CallerKind::Operator { .. } | CallerKind::User { .. } | CallerKind::System { .. } | CallerKind::Nobody => None,
         }
     }
 
@@ -147,6 +175,7 @@ impl Caller {
             CallerKind::Key { key_id, .. } => format!("key:{key_id}"),
             CallerKind::Site { site_id, .. } => format!("site:{site_id}"),
             CallerKind::OrgToken { key_id, .. } => format!("key:{key_id}"),
+            CallerKind::User { user_id, .. } => format!("user:{user_id}"),
             CallerKind::System { name } => format!("system:{name}"),
             CallerKind::Nobody => "nobody".to_owned(),
         }

@@ -9,6 +9,7 @@
 pub mod access;
 pub mod activation;
 pub mod alerts;
+pub mod accounts;
 pub mod audit;
 pub mod backup;
 pub mod clock;
@@ -31,6 +32,7 @@ pub mod ledger;
 pub mod limits;
 pub mod mail;
 pub mod metering;
+pub mod members;
 pub mod operations;
 pub mod orgs;
 pub mod overrides;

@@ -87,6 +87,42 @@ pub struct Limits {
     pub inbox_attempts_max: i64,
     /// How often idle workers look into the inbox.
     pub inbox_poll: Duration,
+    /// Wall time without a call after which a session is over.
+    pub session_idle: Duration,
+    /// Wall time after which a session is over whatever is done.
+    pub session_life: Duration,
+    /// How often calls of sessions are written down.
+    pub session_uses_every: Duration,
+    /// Sessions of one user that are not over; the oldest ends when one more begins.
+    pub sessions_per_user_max: i64,
+    /// How fresh the proof of who acts must be for what is dangerous.
+    pub step_up_within: Duration,
+    /// How long the last refresh token may be presented again after it was followed (a lost answer).
+    pub refresh_grace: Duration,
+    /// Members of one org, invitations that wait included.
+    pub members_per_org_max: i64,
+    /// How long an invitation waits (business time).
+    pub invitation_life: Duration,
+    /// How long a sign-up's link works (business time).
+    pub verify_life: Duration,
+    /// How long a password reset's link works (business time).
+    pub reset_life: Duration,
+    /// Letters about sign-up and reset that one address is sent within `address_letters_within`.
+    pub address_letters_max: i64,
+    /// The time over which they count.
+    pub address_letters_within: Duration,
+    /// Password hashes computed at once; each takes 19 MiB.
+    pub password_hashes_max: usize,
+    /// Callers that may wait for a password hash; the next hears 503 `overloaded`.
+    pub password_hashes_waiting_max: usize,
+    /// Failed sign-ins to one account before the next must wait.
+    pub sign_in_failures_free: i64,
+    /// The longest such wait: a stranger slows an account down, but never closes it.
+    pub sign_in_wait_max: Duration,
+    /// Failures with credentials from one network address within a minute.
+    pub address_failures_max: u32,
+    /// Failures with credentials from anywhere within a minute.
+    pub global_failures_max: u32,
     /// Tries of a letter before it is a dead letter: at the longest pause, more than half a day.
     pub mail_attempts_max: i64,
     /// How long an activation code is valid.
@@ -153,6 +189,24 @@ impl Default for Limits {
             customer_lease_wait: Duration::from_secs(15),
             inbox_attempts_max: 12,
             inbox_poll: Duration::from_millis(200),
+            session_idle: Duration::from_secs(12 * 3600),
+            session_life: Duration::from_secs(14 * 24 * 3600),
+            session_uses_every: Duration::from_secs(60),
+            sessions_per_user_max: 50,
+            step_up_within: Duration::from_secs(10 * 60),
+            refresh_grace: Duration::from_secs(60),
+            members_per_org_max: 10_000,
+            invitation_life: Duration::from_secs(30 * 24 * 3600),
+            verify_life: Duration::from_secs(24 * 3600),
+            reset_life: Duration::from_secs(3600),
+            address_letters_max: 5,
+            address_letters_within: Duration::from_secs(3600),
+            password_hashes_max: 4,
+            password_hashes_waiting_max: 256,
+            sign_in_failures_free: 5,
+            sign_in_wait_max: Duration::from_secs(60),
+            address_failures_max: 300,
+            global_failures_max: 3_000,
             mail_attempts_max: 300,
             activation_code_lifetime: Duration::from_secs(600),
             refresh_token_idle: Duration::from_secs(60 * 24 * 3600),

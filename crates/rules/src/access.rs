@@ -106,6 +106,18 @@ words! {
         OrgWrite = "org.write",
         /// Suspend an org or give it another public id.
         OrgOperate = "org.operate",
+        /// Hand an org to another owner.
+        OrgTransfer = "org.transfer",
+        /// Take everything that is stored about an org.
+        OrgExport = "org.export",
+        /// List an org's members.
+        MembersRead = "members.read",
+        /// Change members' roles and remove members.
+        MembersWrite = "members.write",
+        /// Invite people, see and withdraw invitations.
+        MembersInvite = "members.invite",
+        /// Leave an org.
+        MembersLeave = "members.leave",
         /// Close an org.
         OrgDelete = "org.delete",
         /// List an org's API keys.
@@ -186,6 +198,12 @@ pub const TABLE: &[Row] = &[
     row(Permission::OrgWrite, &[Scope::OrgAdmin], MANAGERS),
     row(Permission::OrgOperate, &[], &[]),
     row(Permission::OrgDelete, &[], &[Role::Owner]),
+    row(Permission::OrgTransfer, &[], &[Role::Owner]),
+    row(Permission::OrgExport, &[], &[Role::Owner]),
+    row(Permission::MembersRead, &[Scope::OrgAdmin], EVERYONE),
+    row(Permission::MembersWrite, &[Scope::OrgAdmin], MANAGERS),
+    row(Permission::MembersInvite, &[Scope::OrgAdmin], MANAGERS),
+    row(Permission::MembersLeave, &[], EVERYONE),
     row(Permission::KeysRead, &[Scope::OrgAdmin], MANAGERS),
     row(Permission::KeysWrite, &[Scope::OrgAdmin], MANAGERS),
     row(Permission::SitesRead, &[Scope::OrgAdmin], MANAGERS),
@@ -198,7 +216,7 @@ pub const TABLE: &[Row] = &[
     row(Permission::UsageWrite, &[Scope::UsageWrite], MANAGERS),
     row(Permission::UsageForce, &[Scope::UsageForce], &[]),
     row(Permission::UsageRead, &[Scope::EntitlementsRead, Scope::UsageWrite], EVERYONE),
-    row(Permission::GatePass, &[Scope::Gate, Scope::UsageWrite], &[]),
+    row(Permission::GatePass, &[Scope::Gate, Scope::UsageWrite], MANAGERS),
     row(Permission::DecisionsExplain, &[Scope::EntitlementsRead, Scope::QuotaCheck, Scope::UsageWrite], EVERYONE),
     row(Permission::UsageCorrect, &[], &[]),
     row(Permission::QuotasReset, &[], &[]),
@@ -222,6 +240,20 @@ pub fn scopes_grant(scopes: &[Scope], permission: Permission) -> bool {
 /// Whether a member with this role has the right, in their own org.
 pub fn role_grants(role: Role, permission: Permission) -> bool {
     line(permission).roles.contains(&role)
+}
+
+/// Whether whoever acts as `holder` may give this role, or take it away: nobody grants more than they hold.
+pub fn role_may_grant(holder: Role, granted: Role) -> bool {
+    match holder {
+        Role::Owner => true,
+        Role::Admin => granted != Role::Owner,
+        Role::Billing | Role::Member => false,
+    }
+}
+
+/// Whether a member with this role may make an API key with this scope: only where the role has every right the scope brings.
+pub fn role_may_issue(role: Role, scope: Scope) -> bool {
+    TABLE.iter().filter(|row| row.scopes.contains(&scope)).all(|row| row.roles.contains(&role))
 }
 
 /// The table's line about a permission.
@@ -283,6 +315,41 @@ mod tests {
         assert!(!scopes_grant(&all_but_force, Permission::UsageForce));
         assert!(scopes_grant(&[Scope::UsageForce], Permission::UsageForce));
         assert!(!scopes_grant(&[Scope::UsageForce], Permission::UsageWrite));
+    }
+
+    #[test]
+    fn nobody_grants_a_role_above_their_own() {
+        for granted in Role::ALL {
+            assert!(role_may_grant(Role::Owner, *granted));
+            assert_eq!(role_may_grant(Role::Admin, *granted), *granted != Role::Owner);
+            assert!(!role_may_grant(Role::Billing, *granted) && !role_may_grant(Role::Member, *granted));
+        }
+    }
+
+    #[test]
+    fn a_role_has_every_right_of_the_roles_below_it() {
+        for row in TABLE {
+            let has = |role: Role| row.roles.contains(&role);
+            for (lower, higher) in
+                [(Role::Member, Role::Billing), (Role::Billing, Role::Admin), (Role::Admin, Role::Owner)]
+            {
+                assert!(!has(lower) || has(higher), "{}: {lower} but not {higher}", row.permission);
+            }
+        }
+    }
+
+    #[test]
+    fn a_member_makes_no_key_that_may_do_more_than_themselves() {
+        for scope in Scope::ALL {
+            assert!(!role_may_issue(Role::Member, *scope), "{scope}");
+            let managers = *scope != Scope::UsageForce;
+            assert_eq!(
+                role_may_issue(Role::Owner, *scope),
+                managers,
+                "{scope}: past the limit only the operator lets count"
+            );
+            assert_eq!(role_may_issue(Role::Admin, *scope), managers, "{scope}");
+        }
     }
 
     #[test]

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use tollgate_rules::ids::{OrgId, OrgKey};
+use tollgate_rules::ids::{OrgId, OrgKey, UserId};
 use tollgate_rules::time::Timestamp;
 
-use super::{CallerKind, OrgRef};
+use super::{CallerKind, KnownSession, Membership, OrgRef};
 use crate::engine::OpenError;
 use crate::secrets::{self, Fingerprint};
 
@@ -20,9 +20,14 @@ pub(crate) struct Credentials {
     configured: Option<Fingerprint>,
     keys: RwLock<HashMap<Fingerprint, Arc<KnownKey>>>,
     orgs: RwLock<HashMap<OrgId, (OrgRef, Duration)>>,
+    sessions: RwLock<HashMap<Fingerprint, Arc<KnownSession>>>,
+    members: RwLock<HashMap<UserId, Remembered>>,
     /// Counts revocations: what was read before one is not remembered after it.
     generation: AtomicU64,
 }
+
+/// Someone's memberships, and the monotonic time they were read.
+type Remembered = (Arc<[Membership]>, Duration);
 
 /// A credential that was read from the database.
 #[derive(Debug)]
@@ -46,6 +51,8 @@ impl Credentials {
             configured: configured.map(|key| secrets::fingerprint(key.expose_secret())),
             keys: RwLock::default(),
             orgs: RwLock::default(),
+            sessions: RwLock::default(),
+            members: RwLock::default(),
             generation: AtomicU64::new(0),
         })
     }
@@ -99,6 +106,74 @@ impl Credentials {
         keys.retain(|_, key| !matches!(&key.kind, CallerKind::Key { org, .. } if org.key == org_key));
         drop(keys);
         self.orgs.write().unwrap_or_else(PoisonError::into_inner).retain(|_, (org, _)| org.key != org_key);
+        let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
+        members.retain(|_, (of, _)| of.iter().all(|membership| membership.org.key != org_key));
+    }
+
+    pub(crate) fn known_session(&self, fingerprint: &Fingerprint) -> Option<Arc<KnownSession>> {
+        self.sessions.read().unwrap_or_else(PoisonError::into_inner).get(fingerprint).cloned()
+    }
+
+    /// Remembers a session, unless something was revoked since `generation` was read.
+    pub(crate) fn remember_session(
+        &self,
+        fingerprint: Fingerprint,
+        session: KnownSession,
+        generation: u64,
+        entries_max: usize,
+    ) -> Arc<KnownSession> {
+        let session = Arc::new(session);
+        let mut sessions = self.sessions.write().unwrap_or_else(PoisonError::into_inner);
+        if self.generation() == generation {
+            if sessions.len() >= entries_max {
+                sessions.clear();
+            }
+            sessions.insert(fingerprint, Arc::clone(&session));
+        }
+        session
+    }
+
+    pub(crate) fn forget_session(&self, fingerprint: &Fingerprint) {
+        self.sessions.write().unwrap_or_else(PoisonError::into_inner).remove(fingerprint);
+    }
+
+    /// Sessions with calls that are not written down yet.
+    pub(crate) fn sessions_seen(&self) -> Vec<Arc<KnownSession>> {
+        let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
+        let unwritten = |session: &&Arc<KnownSession>| {
+            session.last_seen.load(Ordering::Relaxed) > session.written.load(Ordering::Relaxed)
+        };
+        sessions.values().filter(unwritten).cloned().collect()
+    }
+
+    pub(crate) fn known_memberships(&self, user_id: &UserId) -> Option<Remembered> {
+        self.members.read().unwrap_or_else(PoisonError::into_inner).get(user_id).cloned()
+    }
+
+    pub(crate) fn remember_memberships(
+        &self,
+        user_id: &UserId,
+        read: &Arc<[Membership]>,
+        read_at: Duration,
+        generation: u64,
+        entries_max: usize,
+    ) {
+        let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
+        if self.generation() == generation {
+            if members.len() >= entries_max {
+                members.clear();
+            }
+            members.insert(user_id.clone(), (Arc::clone(read), read_at));
+        }
+    }
+
+    /// A session ended, a membership or an account changed: nobody is let in on older knowledge of this user.
+    pub(crate) fn forget_user(&self, user_id: &UserId) {
+        let mut sessions = self.sessions.write().unwrap_or_else(PoisonError::into_inner);
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        sessions.retain(|_, session| session.user_id != *user_id);
+        drop(sessions);
+        self.members.write().unwrap_or_else(PoisonError::into_inner).remove(user_id);
     }
 
     /// Uses of keys that were not written down yet: key id, kind and time.

@@ -1,9 +1,9 @@
 //! The proof that a permission was checked.
 
-use tollgate_rules::access::{Permission, scopes_grant};
-use tollgate_rules::ids::{OrgId, OrgKey};
+use tollgate_rules::access::{Permission, Role, role_grants, scopes_grant};
+use tollgate_rules::ids::{OrgId, OrgKey, UserId};
 
-use super::{Caller, CallerKind, OrgRef};
+use super::{Caller, CallerKind, Membership, OrgRef, Session};
 use crate::engine::Engine;
 use crate::orgs;
 
@@ -15,6 +15,8 @@ pub struct OrgScope {
     actor: String,
     corr_id: String,
     operator: bool,
+    role: Role,
+    user_id: Option<UserId>,
 }
 
 /// The right to act for the whole server.
@@ -33,10 +35,16 @@ pub enum Refused {
     /// The credential lacks the scope or role.
     #[error("this credential lacks the permission {0}")]
     Forbidden(Permission),
+    /// The org lets in only who gave a second factor.
+    #[error("this org asks for a second factor")]
+    SecondFactorNeeded,
+    /// What is to be done asks for a fresh proof of who does it.
+    #[error("this asks for a fresh sign-in")]
+    StepUpNeeded,
     /// No such org, or not the caller's: the two look the same.
     #[error("no such org")]
     NotFound,
-    /// The operator must say which org.
+    /// Whoever may act for several orgs must say which.
     #[error("which org is meant must be said")]
     OrgNeeded,
     /// Cannot know: the database does not answer.
@@ -48,7 +56,8 @@ impl OrgScope {
     /// The scope an operation or job was begun with, when a worker goes on with it.
     pub(crate) fn restored(org: OrgRef, actor: String, corr_id: String) -> OrgScope {
         let operator = actor.starts_with("operator:") || actor.starts_with("system:");
-        OrgScope { org_key: org.key, org_id: org.id, actor, corr_id, operator }
+        let role = if operator { Role::Owner } else { Role::Member };
+        OrgScope { org_key: org.key, org_id: org.id, actor, corr_id, operator, role, user_id: None }
     }
 
     /// The org's internal key: what statements filter on.
@@ -73,6 +82,18 @@ impl OrgScope {
     #[must_use]
     pub fn corr_id(&self) -> &str {
         &self.corr_id
+    }
+
+    /// What the actor counts as among the org's members: the operator as an owner, an API key as an admin.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The user who acts, where it is one.
+    #[must_use]
+    pub fn user_id(&self) -> Option<&UserId> {
+        self.user_id.as_ref()
     }
 
     /// Whether the operator acts (some fields only the operator may set).
@@ -104,6 +125,8 @@ impl OperatorScope {
             actor: self.actor.clone(),
             corr_id: self.corr_id.clone(),
             operator: true,
+            role: Role::Owner,
+            user_id: None,
         }
     }
 }
@@ -130,12 +153,22 @@ impl Caller {
                 if !scopes_grant(scopes, permission) {
                     return Err(Refused::Forbidden(permission));
                 }
-                Ok(self.scope(own.clone()))
+                Ok(self.scope(own.clone(), Role::Admin))
+            }
+            CallerKind::User { session, memberships, .. } => {
+                let membership = member_of(memberships, session, org)?;
+                if !role_grants(membership.role, permission) {
+                    return Err(Refused::Forbidden(permission));
+                }
+                if membership.mfa_required && session.second_factor_at.is_none() {
+                    return Err(Refused::SecondFactorNeeded);
+                }
+                Ok(self.scope(membership.org.clone(), membership.role))
             }
             CallerKind::Operator { .. } | CallerKind::System { .. } => {
                 let asked = org.ok_or(Refused::OrgNeeded)?;
                 let found = orgs::find(engine, asked).await.map_err(|error| Refused::Unavailable(error.to_string()))?;
-                Ok(self.scope(found.ok_or(Refused::NotFound)?))
+                Ok(self.scope(found.ok_or(Refused::NotFound)?, Role::Owner))
             }
         }
     }
@@ -149,20 +182,68 @@ impl Caller {
             CallerKind::Operator { .. } | CallerKind::System { .. } => {
                 Ok(OperatorScope { actor: self.actor(), corr_id: self.corr_id.clone() })
             }
-            CallerKind::Key { .. } | CallerKind::Site { .. } | CallerKind::OrgToken { .. } => {
-                Err(Refused::Forbidden(permission))
-            }
+            CallerKind::Key { .. }
+            | CallerKind::Site { .. }
+            | CallerKind::OrgToken { .. }
+            | CallerKind::User { .. } => Err(Refused::Forbidden(permission)),
             CallerKind::Nobody => Err(Refused::Unauthenticated),
         }
     }
 
-    fn scope(&self, org: OrgRef) -> OrgScope {
+    /// As [`Caller::require`], for what is dangerous: a person must have proved who they are within the last minutes, with
+    /// the second factor where they have one.
+    ///
+    /// # Errors
+    /// [`Refused`]; [`Refused::StepUpNeeded`] when the proof is too old.
+    pub async fn require_fresh(
+        &self,
+        engine: &Engine,
+        permission: Permission,
+        org: Option<&OrgId>,
+    ) -> Result<OrgScope, Refused> {
+        let scope = self.require(engine, permission, org).await?;
+        self.fresh(engine)?;
+        Ok(scope)
+    }
+
+    /// Whether the caller proved who they are within the last minutes; only people grow stale.
+    ///
+    /// # Errors
+    /// [`Refused::StepUpNeeded`].
+    pub fn fresh(&self, engine: &Engine) -> Result<(), Refused> {
+        let CallerKind::User { session, .. } = &self.kind else { return Ok(()) };
+        let since = engine.clock().wall.now().minus(engine.limits().step_up_within);
+        let factor = session.second_factor_at.unwrap_or(session.authenticated_at);
+        if session.authenticated_at >= since && factor >= since { Ok(()) } else { Err(Refused::StepUpNeeded) }
+    }
+
+    fn scope(&self, org: OrgRef, role: Role) -> OrgScope {
         OrgScope {
             org_key: org.key,
             org_id: org.id,
             actor: self.actor(),
             corr_id: self.corr_id.clone(),
             operator: matches!(self.kind, CallerKind::Operator { .. } | CallerKind::System { .. }),
+            role,
+            user_id: self.user_id().cloned(),
         }
+    }
+}
+
+/// The membership meant: of the org named, else of the one the session switched to, else the only one.
+fn member_of<'m>(
+    memberships: &'m [Membership],
+    session: &Session,
+    org: Option<&OrgId>,
+) -> Result<&'m Membership, Refused> {
+    if let Some(asked) = org {
+        return memberships.iter().find(|membership| membership.org.id == *asked).ok_or(Refused::NotFound);
+    }
+    let active = memberships.iter().find(|membership| Some(membership.org.key) == session.active_org);
+    match (active, memberships) {
+        (Some(active), _) => Ok(active),
+        (None, [only]) => Ok(only),
+        (None, []) => Err(Refused::NotFound),
+        (None, _) => Err(Refused::OrgNeeded),
     }
 }

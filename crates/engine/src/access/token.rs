@@ -4,8 +4,10 @@ use super::{AuthError, Caller, CallerKind, OrgRef};
 use crate::db;
 use crate::engine::Engine;
 use crate::orgs;
-use crate::tokens::{self, Refusal, Session, Verified};
+use crate::tokens::{self, Provider, Refusal, Session, Verified};
+use std::time::Duration;
 use tollgate_rules::ids::OrgId;
+use tollgate_rules::time::Timestamp;
 
 /// The caller behind a token.
 pub(super) async fn admit(engine: &Engine, token: &str) -> Result<Caller, AuthError> {
@@ -22,17 +24,40 @@ pub(super) async fn admit(engine: &Engine, token: &str) -> Result<Caller, AuthEr
             key_id: token.key_id,
             scopes: token.scopes,
         },
-        Verified::Session(session) => user(&session)?,
+        Verified::Session(session) => return user(engine, session).await,
     };
     Ok(Caller::new(kind))
 }
 
 /// A signed-in user; the operator where the issuer's claim and our list say so.
-fn user(session: &Session) -> Result<CallerKind, AuthError> {
+async fn user(engine: &Engine, session: Session) -> Result<Caller, AuthError> {
     if session.operator {
-        return Ok(CallerKind::Operator { label: session.user_id.to_string() });
+        return Ok(Caller::new(CallerKind::Operator { label: session.user_id.to_string() }));
     }
-    Err(AuthError::Invalid)
+    match session.provider {
+        Provider::BuiltIn => match &session.session_id {
+            Some(session_id) => super::authenticate_session_id(engine, session_id).await,
+            None => Err(AuthError::Invalid),
+        },
+        Provider::Clerk => {
+            let ago = |minutes: i64| {
+                let minutes = u64::try_from(minutes).ok()?;
+                Some(session.issued_at.minus(Duration::from_secs(minutes.saturating_mul(60))))
+            };
+            let (first, second) = session.factor_minutes.unwrap_or((-1, -1));
+            let active = match &session.org {
+                Some(active) => orgs::find(engine, &active.id).await.map_err(AuthError::Unavailable)?.map(|org| org.key),
+                None => None,
+            };
+            let proof = super::Session {
+                session_id: session.session_id.clone().unwrap_or_default(),
+                authenticated_at: ago(first).unwrap_or(Timestamp::from_micros(0)),
+                second_factor_at: ago(second),
+                active_org: active,
+            };
+            super::caller_of(engine, session.user_id, proof).await
+        }
+    }
 }
 
 async fn org_of(engine: &Engine, org_id: &OrgId) -> Result<OrgRef, AuthError> {
