@@ -146,7 +146,9 @@ impl Caller {
     pub fn own_org(&self) -> Option<&OrgRef> {
         match &self.kind {
             CallerKind::Key { org, .. } | CallerKind::Site { org, .. } | CallerKind::OrgToken { org, .. } => Some(org),
-            CallerKind::Operator { .. } | CallerKind::User { .. } | CallerKind::System { .. } | CallerKind::Nobody => None,
+            CallerKind::Operator { .. } | CallerKind::User { .. } | CallerKind::System { .. } | CallerKind::Nobody => {
+                None
+            }
         }
     }
 
@@ -157,7 +159,9 @@ impl Caller {
             CallerKind::Key { scopes, .. } | CallerKind::Site { scopes, .. } | CallerKind::OrgToken { scopes, .. } => {
                 Some(scopes)
             }
-            CallerKind::Operator { .. } | CallerKind::User { .. } | CallerKind::System { .. } | CallerKind::Nobody => None,
+            CallerKind::Operator { .. } | CallerKind::User { .. } | CallerKind::System { .. } | CallerKind::Nobody => {
+                None
+            }
         }
     }
 

@@ -35,6 +35,7 @@ struct Inner {
     plan_mirror: PlanMirror,
     mail: Mail,
     sealer: Sealer,
+    accounts: crate::accounts::Shared,
     tokens: tokens::Shared,
     guesses: crate::activation::Guesses,
     identity: crate::settings::IdentitySettings,
@@ -89,6 +90,7 @@ impl Engine {
         let db = Db::open(&settings.database, settings.migrate, &settings.limits, &settings.clock.wall).await?;
         let receipt_secret = settings::receipt_secret(&db, &settings.clock, settings.receipt_secret).await?;
         let sealer = settings::sealer(&db, &settings.clock, settings.secret_key).await?;
+        let accounts = crate::accounts::Shared::new(&settings.limits);
         let ledger = Ledger::new(&settings.limits, &receipt_secret);
         let engine = Engine(Arc::new(Inner {
             db,
@@ -98,6 +100,7 @@ impl Engine {
             plan_mirror: settings.plan_mirror,
             mail: settings.mail,
             sealer,
+            accounts,
             tokens: tokens::Shared::new(settings.identity.issuer()),
             guesses: crate::activation::Guesses::default(),
             identity: settings.identity,
@@ -166,6 +169,11 @@ impl Engine {
     /// Who carries letters.
     pub(crate) fn mail(&self) -> &Mail {
         &self.0.mail
+    }
+
+    /// What accounts keep in memory.
+    pub(crate) fn accounts(&self) -> &crate::accounts::Shared {
+        &self.0.accounts
     }
 
     /// Seals what must not be readable in a stolen copy of the database.

@@ -7,9 +7,9 @@
 //! It writes in one transaction with its audit entry and with the jobs that must follow; no network inside a transaction.
 
 pub mod access;
-pub mod activation;
 pub mod alerts;
 pub mod accounts;
+pub mod activation;
 pub mod audit;
 pub mod backup;
 pub mod clock;
@@ -31,8 +31,8 @@ pub mod keys;
 pub mod ledger;
 pub mod limits;
 pub mod mail;
-pub mod metering;
 pub mod members;
+pub mod metering;
 pub mod operations;
 pub mod orgs;
 pub mod overrides;

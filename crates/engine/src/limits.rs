@@ -97,8 +97,6 @@ pub struct Limits {
     pub sessions_per_user_max: i64,
     /// How fresh the proof of who acts must be for what is dangerous.
     pub step_up_within: Duration,
-    /// How long the last refresh token may be presented again after it was followed (a lost answer).
-    pub refresh_grace: Duration,
     /// Members of one org, invitations that wait included.
     pub members_per_org_max: i64,
     /// How long an invitation waits (business time).
@@ -194,7 +192,6 @@ impl Default for Limits {
             session_uses_every: Duration::from_secs(60),
             sessions_per_user_max: 50,
             step_up_within: Duration::from_secs(10 * 60),
-            refresh_grace: Duration::from_secs(60),
             members_per_org_max: 10_000,
             invitation_life: Duration::from_secs(30 * 24 * 3600),
             verify_life: Duration::from_secs(24 * 3600),

@@ -7,7 +7,7 @@ use tollgate_rules::time::Timestamp;
 use crate::db::{Error, Lane, Tx};
 use crate::engine::Engine;
 use crate::jobs::{Failure, Outcome};
-use crate::{activation, idempotency, inbox, jobs, mail, operations, quotes};
+use crate::{accounts, activation, idempotency, inbox, jobs, mail, members, operations, quotes};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -23,6 +23,10 @@ enum Table {
     RefreshTokens,
     TokenFamilies,
     Quotes,
+    AccountCodes,
+    Attempts,
+    Sessions,
+    Invitations,
 }
 
 /// One sweep over all tables; the job runs again in an hour. Ages are wall time: advancing the sandbox's clock erases nothing.
@@ -30,6 +34,7 @@ pub(crate) async fn sweep(engine: &Engine) -> Result<Outcome, Failure> {
     for table in [Table::Jobs, Table::Operations, Table::IdempotencyKeys, Table::Inbox, Table::Mail]
         .into_iter()
         .chain([Table::ActivationCodes, Table::RefreshTokens, Table::TokenFamilies, Table::Quotes])
+        .chain([Table::AccountCodes, Table::Attempts, Table::Sessions, Table::Invitations])
     {
         batches(engine, table).await?;
     }
@@ -71,5 +76,9 @@ async fn delete(engine: &Engine, tx: &mut Tx, table: Table, wall: Timestamp) -> 
         Table::RefreshTokens => activation::sql::families::forget_tokens(tx, both.minus(DAY * 90), rows).await,
         Table::TokenFamilies => activation::sql::families::forget_families(tx, both.minus(DAY * 90), rows).await,
         Table::Quotes => quotes::sql::delete_old(tx, wall.minus(DAY * 30), rows).await,
+        Table::AccountCodes => accounts::sql::delete_old_codes(tx, both.minus(DAY * 7), rows).await,
+        Table::Attempts => accounts::sql::delete_old_attempts(tx, wall.minus(DAY * 2), rows).await,
+        Table::Sessions => accounts::sql::sessions::delete_old(tx, wall.minus(DAY * 30), rows).await,
+        Table::Invitations => members::sql::invitations::forget_addresses(tx, both.minus(DAY * 90), rows).await,
     }
 }

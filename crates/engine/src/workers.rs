@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::db::{Error, Kind, Lane};
 use crate::engine::Engine;
-use crate::{audit, inbox, jobs, keys, ledger, plans, tokens};
+use crate::{accounts, audit, inbox, jobs, keys, ledger, plans, tokens};
 
 /// The workers of one process; see [`Engine::start_workers`].
 #[derive(Debug)]
@@ -50,6 +50,16 @@ impl Engine {
             let engine = uses.clone();
             async move { keys::write_uses(&engine).await }
         }));
+        let seen = self.clone();
+        tasks.spawn(every(
+            self.limits().session_uses_every,
+            stopped.clone(),
+            "write down uses of sessions",
+            move || {
+                let engine = seen.clone();
+                async move { accounts::write_uses(&engine).await }
+            },
+        ));
         let sweeper = self.clone();
         tasks.spawn(every(self.limits().ledger_sweep_every, stopped.clone(), "sweep the ledger", move || {
             let engine = sweeper.clone();
@@ -83,6 +93,7 @@ impl Workers {
         }
         let behind = async {
             keys::write_uses(&self.engine).await?;
+            accounts::write_uses(&self.engine).await?;
             audit::seal(&self.engine).await.map(|_| ())
         };
         if !matches!(tokio::time::timeout(Duration::from_secs(1), behind).await, Ok(Ok(()))) {

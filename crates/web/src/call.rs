@@ -126,6 +126,11 @@ impl Call {
         self.parts.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// The network address the connection came from.
+    pub(crate) fn address(&self) -> Option<std::net::IpAddr> {
+        self.parts.extensions.get::<caller::ClientAddress>().map(|from| from.0)
+    }
+
     /// What follows `prefix` in the path, decoded.
     ///
     /// # Errors

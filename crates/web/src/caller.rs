@@ -4,7 +4,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use tollgate_engine::access::{self, AuthError, Caller, CallerKind, OperatorScope, OrgScope, Refused};
-use tollgate_rules::access::{Permission, line, scopes_grant};
+use tollgate_rules::access::{Permission, line, role_grants, scopes_grant};
 use tollgate_rules::ids::OrgId;
 
 use crate::api_error::ApiError;
@@ -20,6 +20,10 @@ pub(crate) enum Peer {
     Loopback,
 }
 
+/// Where a connection came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClientAddress(pub(crate) std::net::IpAddr);
+
 /// Who calls. Refuses at once whoever could not have the route's right for any org.
 ///
 /// # Errors
@@ -30,20 +34,68 @@ pub(crate) async fn identify(app: &App, access: Access, parts: &Parts, id: &Requ
         Access::Public | Access::Signature => return Ok(corr(Caller::nobody(), parts, id)),
         Access::Local if is_local(app, parts, peer) => return Ok(corr(Caller::local_operator(), parts, id)),
         Access::Local => return Err(ApiError::new(&errors::NOT_FOUND, "There is no such route.")),
-        Access::Org(permission) | Access::Operator(permission) | Access::OperatorOrLocal(permission) => permission,
+        Access::Account => None,
+        Access::Org(permission) | Access::Operator(permission) | Access::OperatorOrLocal(permission) => {
+            Some(permission)
+        }
     };
     let open = matches!(access, Access::OperatorOrLocal(_)) && is_local(app, parts, peer);
     if open && !parts.headers.contains_key(AUTHORIZATION) {
         return Ok(corr(Caller::local_operator(), parts, id));
     }
-    let caller = match bearer(&parts.headers) {
-        Some(secret) => access::authenticate(app.engine(), secret).await.map_err(refused_credential)?,
-        None => return Err(ApiError::new(&errors::UNAUTHORIZED, "Send `Authorization: Bearer <key>`.")),
+    let caller = match (bearer(&parts.headers), session_cookie(app, &parts.headers)) {
+        (Some(secret), _) => access::authenticate(app.engine(), secret).await.map_err(refused_credential)?,
+        (None, Some(secret)) => {
+            same_site(app, parts)?;
+            access::authenticate_session(app.engine(), secret).await.map_err(refused_credential)?
+        }
+        (None, None) => return Err(ApiError::new(&errors::UNAUTHORIZED, "Send `Authorization: Bearer <key>`.")),
     };
-    if !could(&caller, access, permission) {
-        return Err(forbidden(permission));
+    match permission {
+        Some(permission) if !could(&caller, access, permission) => return Err(forbidden(permission)),
+        None if caller.user_id().is_none() => {
+            return Err(ApiError::new(&errors::FORBIDDEN, "Only a signed-in user can do that."));
+        }
+        _ => {}
     }
     Ok(corr(caller, parts, id))
+}
+
+/// What the session's cookie is called: bound to this very host where the server is reached over https.
+pub(crate) fn cookie_name(app: &App) -> &'static str {
+    if app.state().base_url.starts_with("https://") { "__Host-tollgate_session" } else { "tollgate_session" }
+}
+
+/// The secret of the session's cookie.
+pub(crate) fn session_cookie<'h>(app: &App, headers: &'h HeaderMap) -> Option<&'h str> {
+    let name = cookie_name(app);
+    let lines = headers.get_all(http::header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(';')).find_map(|pair| {
+        let (own, value) = pair.trim().split_once('=')?;
+        (own == name).then_some(value)
+    })
+}
+
+/// Refuses a change that a page of another site makes a browser ask for. Browsers say where a call comes from; what says
+/// nothing is no browser, and carries a cookie only on purpose.
+///
+/// # Errors
+/// 403 `cross_site`.
+pub(crate) fn same_site(app: &App, parts: &Parts) -> Result<(), ApiError> {
+    if parts.method.is_safe() {
+        return Ok(());
+    }
+    let header = |name: http::header::HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let fetched = header(http::header::HeaderName::from_static("sec-fetch-site"));
+    let ours = match (fetched, header(http::header::ORIGIN)) {
+        (Some(from), _) => matches!(from, "same-origin" | "none"),
+        (None, Some(origin)) => {
+            let host = header(http::header::HOST).unwrap_or_default();
+            origin == app.state().base_url || origin.split_once("://").is_some_and(|(_, from)| from == host)
+        }
+        (None, None) => true,
+    };
+    if ours { Ok(()) } else { Err(ApiError::new(&errors::CROSS_SITE, "This call comes from a page of another site.")) }
 }
 
 /// The right for one org.
@@ -73,7 +125,11 @@ pub(crate) fn refusal(refused: Refused) -> ApiError {
         Refused::Unauthenticated => ApiError::new(&errors::UNAUTHORIZED, "A credential is needed here."),
         Refused::Forbidden(permission) => forbidden(permission),
         Refused::NotFound => ApiError::not_found(),
-        Refused::OrgNeeded => ApiError::field("/orgId", "the operator must name the org"),
+        Refused::SecondFactorNeeded => {
+            ApiError::new(&errors::MFA_REQUIRED, "This org asks for a second factor: sign in with one.")
+        }
+        Refused::StepUpNeeded => ApiError::new(&errors::STEP_UP_REQUIRED, "Sign in again to do this."),
+        Refused::OrgNeeded => ApiError::field("/orgId", "which org is meant must be said"),
         Refused::Unavailable(reason) => {
             tracing::warn!(reason, "a permission could not be checked");
             ApiError::unavailable()
@@ -109,18 +165,31 @@ fn could(caller: &Caller, access: Access, permission: Permission) -> bool {
         CallerKind::Key { scopes, .. } | CallerKind::Site { scopes, .. } | CallerKind::OrgToken { scopes, .. } => {
             matches!(access, Access::Org(_)) && scopes_grant(scopes, permission)
         }
+        CallerKind::User { memberships, .. } => {
+            matches!(access, Access::Org(_)) && memberships.iter().any(|own| role_grants(own.role, permission))
+        }
         CallerKind::Nobody => false,
     }
 }
 
 fn forbidden(permission: Permission) -> ApiError {
-    let scopes: Vec<&str> = line(permission).scopes.iter().map(|scope| scope.as_str()).collect();
-    let message = match scopes.as_slice() {
-        [] => "Only the operator may do that.".to_owned(),
-        some => format!("This needs a key with the scope {}.", some.join(" or ")),
+    let row = line(permission);
+    let scopes: Vec<&str> = row.scopes.iter().map(|scope| scope.as_str()).collect();
+    let roles: Vec<&str> = row.roles.iter().map(|role| role.as_str()).collect();
+    let message = match (scopes.as_slice(), roles.as_slice()) {
+        ([], []) => "Only the operator may do that.".to_owned(),
+        (some, []) => format!("This needs a key with the scope {}.", some.join(" or ")),
+        ([], some) => format!("This needs a member with the role {}.", some.join(" or ")),
+        (scopes, roles) => {
+            format!(
+                "This needs a key with the scope {} or a member with the role {}.",
+                scopes.join(" or "),
+                roles.join(" or ")
+            )
+        }
     };
     ApiError::new(&errors::FORBIDDEN, message)
-        .with_details(&serde_json::json!({ "permission": permission.as_str(), "scopes": scopes }))
+        .with_details(&serde_json::json!({ "permission": permission.as_str(), "scopes": scopes, "roles": roles }))
 }
 
 fn refused_credential(error: AuthError) -> ApiError {

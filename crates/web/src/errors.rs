@@ -110,6 +110,66 @@ pub const ORG_SUSPENDED: ErrorDoc = ErrorDoc {
     example: r#"curl -i $API/api/orgs.update -H "Authorization: Bearer $OPERATOR" -H 'Content-Type: application/json' -d '{"orgId":"org_acme","status":"active"}'"#,
 };
 
+/// 401: the password is right, a code is missing.
+pub const SECOND_FACTOR_REQUIRED: ErrorDoc = ErrorDoc {
+    code: "second_factor_required",
+    status: 401,
+    title: "A code of the second factor is needed",
+    cause: "The account has a second factor, and the sign-in carried no code, a wrong one, or one that was used already.",
+    fix: "Sign in again with `code`: six digits of the authenticator, or one of the recovery codes.",
+    example: r#"curl -i $API/api/auth/sign-in -H 'Content-Type: application/json' -d '{"email":"ann@example.com","password":"…","code":"123456"}'"#,
+};
+
+/// 403: the org wants a second factor.
+pub const MFA_REQUIRED: ErrorDoc = ErrorDoc {
+    code: "mfa_required",
+    status: 403,
+    title: "This org asks for a second factor",
+    cause: "The org lets in only members who gave a second factor when they signed in.",
+    fix: "Set one up with `auth/totp.enroll` and `auth/totp.confirm`, or sign in again with a code.",
+    example: r#"curl -i -X POST $API/api/auth/totp.enroll -H "Authorization: Bearer $TOKEN""#,
+};
+
+/// 403: the sign-in is too long ago.
+pub const STEP_UP_REQUIRED: ErrorDoc = ErrorDoc {
+    code: "step_up_required",
+    status: 403,
+    title: "This needs a fresh sign-in",
+    cause: "What was asked for is dangerous, and the password (and the second factor, where there is one) was given more than ten minutes ago.",
+    fix: "Sign in again, then repeat the call with the new session.",
+    example: r#"curl -i $API/api/auth/sign-in -H 'Content-Type: application/json' -d '{"email":"ann@example.com","password":"…"}'"#,
+};
+
+/// 403: a page of another site made the browser call.
+pub const CROSS_SITE: ErrorDoc = ErrorDoc {
+    code: "cross_site",
+    status: 403,
+    title: "A page of another site may not do that",
+    cause: "The browser says that the call comes from a page of another origin (Sec-Fetch-Site or Origin), and it carries a cookie or would set one.",
+    fix: "Call from a page of this server, or use a bearer credential instead of the cookie.",
+    example: r#"curl -i $API/api/auth/sign-out -X POST -H 'Origin: https://elsewhere.example' -H "Cookie: $COOKIE""#,
+};
+
+/// 404: a code that is good for nothing.
+pub const INVALID_CODE: ErrorDoc = ErrorDoc {
+    code: "invalid_code",
+    status: 404,
+    title: "This code is not valid",
+    cause: "The code of a link or an invitation is unknown, was used, withdrawn or followed by another, has run out, or is for another e-mail address.",
+    fix: "Ask for a new one: sign up again, `auth/password.forgot`, or have the invitation sent again.",
+    example: r#"curl -i $API/api/auth/verify-email -H 'Content-Type: application/json' -d '{"code":"tgv_…"}'"#,
+};
+
+/// 429: too many attempts.
+pub const RATE_LIMITED: ErrorDoc = ErrorDoc {
+    code: "rate_limited",
+    status: 429,
+    title: "Too many attempts",
+    cause: "Too many attempts with wrong credentials for this account, from this network address, or in all.",
+    fix: "Wait for `Retry-After`. A password reset opens an account at once.",
+    example: r#"curl -i $API/api/auth/password.forgot -H 'Content-Type: application/json' -d '{"email":"ann@example.com"}'"#,
+};
+
 /// 404: nothing here that this credential may see.
 pub const NOT_FOUND: ErrorDoc = ErrorDoc {
     code: "not_found",
@@ -311,6 +371,12 @@ pub const CATALOG: &[ErrorDoc] = &[
     PAYMENT_ACTION_REQUIRED,
     FORBIDDEN,
     ORG_SUSPENDED,
+    SECOND_FACTOR_REQUIRED,
+    MFA_REQUIRED,
+    STEP_UP_REQUIRED,
+    CROSS_SITE,
+    INVALID_CODE,
+    RATE_LIMITED,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
     CONFLICT,

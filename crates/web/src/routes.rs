@@ -24,6 +24,8 @@ pub(crate) enum Access {
     Public,
     /// Whoever signed the body.
     Signature,
+    /// A signed-in user, for what is their own.
+    Account,
     /// A credential with this right for the org concerned; the operator for any.
     Org(Permission),
     /// The operator.
@@ -39,7 +41,7 @@ impl Access {
     pub(crate) fn is_logged(self) -> bool {
         match self {
             Access::Public | Access::Local | Access::OperatorOrLocal(_) => false,
-            Access::Signature | Access::Operator(_) => true,
+            Access::Signature | Access::Account | Access::Operator(_) => true,
             Access::Org(permission) => {
                 !matches!(permission, Permission::UsageWrite | Permission::QuotaCheck | Permission::GatePass)
             }
@@ -52,6 +54,7 @@ impl Access {
             Access::Public => "public",
             Access::Signature => "signature",
             Access::Local => "local",
+            Access::Account => "account",
             Access::Org(permission) | Access::Operator(permission) | Access::OperatorOrLocal(permission) => {
                 permission.as_str()
             }
@@ -64,7 +67,8 @@ impl Access {
             Access::Public => "none",
             Access::Signature => "signature",
             Access::Local => "loopback in dev",
-            Access::Org(_) => "operator key or org API key",
+            Access::Account => "session cookie or session token of a signed-in user",
+            Access::Org(_) => "operator key, org API key or session",
             Access::Operator(_) => "operator key",
             Access::OperatorOrLocal(_) => "operator key (none needed on loopback in dev)",
         }

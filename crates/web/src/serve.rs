@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower::Service;
 
-use crate::caller::Peer;
+use crate::caller::{ClientAddress, Peer};
 use crate::state::{Mode, State};
 
 /// Connections open at once; more wait in the listener's backlog.
@@ -50,7 +50,7 @@ pub async fn serve(listener: TcpListener, state: State, shutdown: impl Future<Ou
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "a connection would not be set to send at once");
                 }
-                server.spawn(stream, peer_of(tells_peer, address), permit);
+                server.spawn(stream, (peer_of(tells_peer, address), ClientAddress(address.ip())), permit);
             }
             Err(error) => not_accepted(&error).await,
         }
@@ -74,13 +74,14 @@ impl Server {
         Arc::clone(&self.slots).acquire_owned().await.expect("the semaphore is never closed")
     }
 
-    fn spawn<S>(&self, stream: S, peer: Option<Peer>, permit: tokio::sync::OwnedSemaphorePermit)
+    fn spawn<S>(&self, stream: S, from: (Option<Peer>, ClientAddress), permit: tokio::sync::OwnedSemaphorePermit)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let router = self.router.clone();
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-            if let Some(peer) = peer {
+            request.extensions_mut().insert(from.1);
+            if let Some(peer) = from.0 {
                 request.extensions_mut().insert(peer);
             }
             router.clone().call(request.map(Body::new))

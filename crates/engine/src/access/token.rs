@@ -46,7 +46,9 @@ async fn user(engine: &Engine, session: Session) -> Result<Caller, AuthError> {
             };
             let (first, second) = session.factor_minutes.unwrap_or((-1, -1));
             let active = match &session.org {
-                Some(active) => orgs::find(engine, &active.id).await.map_err(AuthError::Unavailable)?.map(|org| org.key),
+                Some(active) => {
+                    orgs::find(engine, &active.id).await.map_err(AuthError::Unavailable)?.map(|org| org.key)
+                }
                 None => None,
             };
             let proof = super::Session {

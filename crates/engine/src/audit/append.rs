@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use tollgate_rules::ids::OrgKey;
+use tollgate_rules::ids::{OrgKey, UserId};
 
 use super::{SERVER, digest, sql};
 use crate::access::{OperatorScope, OrgScope};
@@ -43,6 +43,20 @@ impl Entry {
             org_key: SERVER,
             actor: scope.actor().to_owned(),
             corr_id: scope.corr_id().to_owned(),
+            action,
+            entity: entity.into(),
+            before: None,
+            after: None,
+        }
+    }
+
+    /// A change of their own account by a user; it belongs to no org.
+    #[must_use]
+    pub(crate) fn by_user(user_id: &UserId, action: &'static str, entity: impl Into<String>) -> Entry {
+        Entry {
+            org_key: SERVER,
+            actor: format!("user:{user_id}"),
+            corr_id: String::new(),
             action,
             entity: entity.into(),
             before: None,

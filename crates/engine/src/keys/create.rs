@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 use serde_json::json;
 
-use tollgate_rules::access::Scope;
+use tollgate_rules::access::{Scope, role_may_issue};
 use tollgate_rules::entitlement::OrgStatus;
 use tollgate_rules::ids::KeyId;
 use tollgate_rules::time::Timestamp;
@@ -44,6 +44,9 @@ pub async fn create(engine: &Engine, caller: &Caller, scope: &OrgScope, create: 
     if let Some(own) = caller.scopes()
         && scopes.iter().any(|asked| !own.contains(asked))
     {
+        return Err(Error::Escalation);
+    }
+    if caller.user_id().is_some() && scopes.iter().any(|asked| !role_may_issue(scope.role(), *asked)) {
         return Err(Error::Escalation);
     }
     let new = NewKey::make(engine, create.name, scopes, create.expires_at)?;

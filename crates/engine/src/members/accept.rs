@@ -7,7 +7,7 @@ use tollgate_rules::ids::{OrgId, UserId};
 
 use super::sql::{self, invitations};
 use super::{Error, invite, lock_org};
-use crate::access::{Caller, CallerKind, OrgRef, OrgScope, Refused};
+use crate::access::{Caller, CallerKind, OrgScope, Refused};
 use crate::db::Lane;
 use crate::engine::Engine;
 use crate::{accounts, audit, secrets};
@@ -31,9 +31,11 @@ pub async fn accept(engine: &Engine, caller: &Caller, code: &str) -> Result<Acce
     let user_id = match caller.kind() {
         CallerKind::User { user_id, .. } => user_id.clone(),
         CallerKind::Nobody => return Err(Error::Refused(Refused::Unauthenticated)),
-        CallerKind::Operator { .. } | CallerKind::Key { .. } | CallerKind::System { .. } => {
-            return Err(Error::PeopleOnly);
-        }
+        CallerKind::Operator { .. }
+        | CallerKind::Key { .. }
+        | CallerKind::Site { .. }
+        | CallerKind::OrgToken { .. }
+        | CallerKind::System { .. } => return Err(Error::PeopleOnly),
     };
     if !secrets::well_formed(invite::CODE_PREFIX, code) {
         return Err(Error::InvalidCode);
@@ -74,4 +76,3 @@ async fn store(engine: &Engine, scope: &OrgScope, user_id: &UserId, hash: &str) 
     tx.commit().await?;
     Ok(Accepted { org_id: org.org_id, org_name: org.name, role })
 }
-

@@ -25,9 +25,6 @@ pub struct Invite {
     pub role: Role,
 }
 
-/// What inviting gives.
-pub type Invited = Issued;
-
 /// Invites somebody by letter, with a link; what waited for the same address before is withdrawn.
 ///
 /// # Errors
@@ -46,12 +43,10 @@ pub async fn invite(engine: &Engine, scope: &OrgScope, invite: Invite) -> Result
 }
 
 /// The same inside a use case that invites besides doing something else (a checkout invites the org's first owner).
-pub(crate) async fn invite_in(
-    engine: &Engine,
-    tx: &mut Tx,
-    scope: &OrgScope,
-    invite: &Invite,
-) -> Result<Issued, Error> {
+///
+/// # Errors
+/// As [`invite`].
+pub async fn invite_in(engine: &Engine, tx: &mut Tx, scope: &OrgScope, invite: &Invite) -> Result<Issued, Error> {
     let email = written(&invite.email)?;
     may_grant(scope, invite.role)?;
     let org = lock_org(tx, scope).await?;

@@ -29,8 +29,8 @@ use crate::orgs;
 
 pub use accept::{Accepted, accept};
 pub use change_role::change_role;
-pub use invite::{Invite, Invited, invite, resend};
-pub(crate) use invite::{invite_in, written};
+pub(crate) use invite::written;
+pub use invite::{Invite, invite, invite_in, resend};
 pub use leave::leave;
 pub use list::list;
 pub use pending::{mine, pending};

@@ -31,12 +31,7 @@ pub(super) async fn end(
     Ok(member)
 }
 
-async fn store(
-    engine: &Engine,
-    scope: &OrgScope,
-    user_id: &UserId,
-    action: &'static str,
-) -> Result<Member, Error> {
+async fn store(engine: &Engine, scope: &OrgScope, user_id: &UserId, action: &'static str) -> Result<Member, Error> {
     let mut tx = engine.db().begin(Lane::Control).await?;
     lock_org(&mut tx, scope).await?;
     let member = sql::by_user(&mut tx, scope, user_id).await?.ok_or(Error::NotFound)?;

@@ -22,7 +22,8 @@ pub async fn revoke(engine: &Engine, scope: &OrgScope, invitation_id: &str) -> R
         may_grant(&of, invitation.role)?;
         invitations::revoke(&mut tx, &of, &invitation_id, task.now()).await?;
         let before = json!({ "role": invitation.role });
-        audit::append(&task, &mut tx, audit::Entry::of(&of, "invitations.revoke", invitation_id).before(before)).await?;
+        audit::append(&task, &mut tx, audit::Entry::of(&of, "invitations.revoke", invitation_id).before(before))
+            .await?;
         tx.commit().await?;
         Ok::<_, Error>(invitation)
     };

@@ -12,7 +12,7 @@ use crate::db::{Connection, Error, Row, Statement, Tx};
 
 /// Every statement here.
 pub(crate) const ALL: &[&Statement] =
-    &[&OF_USER, &PUT, &BY_USER, &OWNERS, &LIVE_COUNT, &SET_ROLE, &REMOVE, &LIST, &HAS_EMAIL, &KEEPING_ALONE];
+    &[&OF_USER, &PUT, &BY_USER, &OWNERS, &LIVE_COUNT, &SET_ROLE, &REMOVE, &LIST, &HAS_EMAIL];
 
 const OF_USER: Statement = Statement::new(
     "members.of_user",
@@ -164,27 +164,13 @@ pub(super) async fn has_email(connection: &mut Connection, scope: &OrgScope, ema
     Ok(row.i64("found")? > 0)
 }
 
-const KEEPING_ALONE: Statement = Statement::new(
-    "members.keeping_alone",
-    "SELECT COUNT(*) AS found
-     FROM memberships m
-     JOIN organizations o ON o.org_key = m.org_key
-     WHERE m.user_id = $1 AND m.role = 'owner' AND m.removed_at IS NULL AND o.status <> 'closed'
-       AND NOT EXISTS (SELECT 1 FROM memberships n
-                       WHERE n.org_key = m.org_key AND n.user_id <> m.user_id AND n.role = 'owner' AND n.removed_at IS NULL)",
-);
-
-/// How many orgs would be left without an owner if this user went.
-pub(crate) async fn keeping_alone(connection: &mut Connection, user_id: &UserId) -> Result<i64, Error> {
-    connection.one(&KEEPING_ALONE, &[user_id.as_str().into()]).await?.i64("found")
-}
-
 fn role(row: &Row) -> Result<Role, Error> {
     Role::parse(&row.text("role")?).ok_or_else(|| Error::Bug("a stored role is unreadable".to_owned()))
 }
 
 fn member(row: &Row) -> Result<Member, Error> {
-    let user_id = UserId::parse(&row.text("user_id")?).map_err(|error| Error::Bug(format!("a stored user: {error}")))?;
+    let user_id =
+        UserId::parse(&row.text("user_id")?).map_err(|error| Error::Bug(format!("a stored user: {error}")))?;
     Ok(Member {
         user_id,
         role: role(row)?,

@@ -3,7 +3,7 @@
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use tollgate_rules::access::Permission;
+use tollgate_rules::access::{Permission, Role};
 use tollgate_rules::entitlement::OrgStatus;
 use tollgate_rules::ids::{OrgId, OrgKey, UserId};
 
@@ -13,6 +13,7 @@ use crate::audit;
 use crate::clock::hex;
 use crate::db::Lane;
 use crate::engine::Engine;
+use crate::members;
 
 /// A new org.
 #[derive(Debug, Clone)]
@@ -70,7 +71,9 @@ async fn store(engine: &Engine, scope: &OperatorScope, mut org: Org) -> Result<O
     let after =
         json!({ "orgId": org.org_id, "name": org.name, "ownerUserId": org.owner_user_id, "timezone": org.timezone });
     audit::append(engine, &mut tx, audit::Entry::of(&of, "orgs.create", org.org_id.as_str()).after(after)).await?;
+    members::sql::put(&mut tx, &of, &org.owner_user_id, Role::Owner, engine.now()).await?;
     tx.commit().await?;
+    engine.credentials().forget_user(&org.owner_user_id);
     Ok(org)
 }
 

@@ -2,6 +2,7 @@
 
 use tollgate_rules::entitlement::OrgStatus;
 use tollgate_rules::ids::{OrgId, OrgKey, UserId};
+use tollgate_rules::time::Timestamp;
 
 use super::{Filter, Org};
 use crate::access::OrgScope;
@@ -10,7 +11,7 @@ use crate::paging::Paging;
 
 /// Every statement here.
 pub(crate) const ALL: &[&Statement] =
-    &[&ORG_KEY, &ORG_ID, &BY_ID, &BY_KEY, &LOCK, &INSERT, &UPDATE, &RELINK, &LIST, &KEYS_AFTER];
+    &[&ORG_KEY, &ORG_ID, &BY_ID, &BY_KEY, &LOCK, &SET_OWNER, &INSERT, &UPDATE, &RELINK, &LIST, &KEYS_AFTER];
 
 const ORG_KEY: Statement = Statement::new("orgs.key_by_id", "SELECT org_key FROM organizations WHERE org_id = $1");
 
@@ -115,6 +116,14 @@ const RELINK: Statement =
 pub(super) async fn relink(tx: &mut Tx, scope: &OrgScope, org: &Org) -> Result<(), Error> {
     let args = [scope.org_key().0.into(), org.org_id.as_str().into(), org.updated_at.into()];
     tx.execute(&RELINK, &args).await.map(|_| ())
+}
+
+const SET_OWNER: Statement =
+    Statement::new("orgs.set_owner", "UPDATE organizations SET owner_user_id = $2, updated_at = $3 WHERE org_key = $1");
+
+/// Another owner by name; memberships are written beside it.
+pub(crate) async fn set_owner(tx: &mut Tx, scope: &OrgScope, user_id: &UserId, at: Timestamp) -> Result<(), Error> {
+    tx.execute(&SET_OWNER, &[scope.org_key().0.into(), user_id.as_str().into(), at.into()]).await.map(|_| ())
 }
 
 const LIST: Statement = Statement::new(

@@ -1,5 +1,6 @@
 //! The JSON routes, one file per noun. Each file opens with its part of the route table.
 
+mod accounts;
 mod activation;
 mod alerts;
 mod billing;
@@ -11,8 +12,10 @@ mod grants;
 mod holds;
 mod identity;
 mod inbox;
+mod invitations;
 mod keys;
 pub(crate) mod ledger;
+mod members;
 mod migrate;
 mod oauth;
 mod operate;
@@ -37,6 +40,9 @@ pub(crate) use quota::DENIALS;
 pub(crate) fn routes() -> Vec<Route> {
     let nouns = [
         orgs::routes(),
+        accounts::routes(),
+        members::routes(),
+        invitations::routes(),
         keys::routes(),
         activation::routes(),
         oauth::routes(),
