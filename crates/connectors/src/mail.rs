@@ -11,13 +11,17 @@ mod smtp;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use lettre::message::{Mailbox, MultiPart};
+use lettre::message::header::ContentTransferEncoding;
+use lettre::message::{Body, Mailbox, MultiPart};
 use lettre::{Address, Message};
 use secrecy::SecretString;
 
 pub use folder::Folder;
 pub use letter::{Action, Letter};
 pub use smtp::Smtp;
+
+/// The longest line of a letter (RFC 5322, 2.1.1).
+const LINE_BYTES_MAX: usize = 998;
 
 /// Who carries letters.
 #[derive(Debug, Clone)]
@@ -102,7 +106,7 @@ fn sender(from: &str) -> Result<Mailbox, BadSetting> {
 
 fn message(from: &Mailbox, post: &Post<'_>) -> Result<Message, Error> {
     let to = Address::from_str(post.to).map_err(|error| Error::Refused(error.to_string()))?;
-    let body = MultiPart::alternative_plain_html(post.letter.text(), post.letter.html());
+    let body = MultiPart::alternative_plain_html(written(post.letter.text()), written(post.letter.html()));
     Message::builder()
         .from(from.clone())
         .to(Mailbox::new(None, to))
@@ -110,6 +114,15 @@ fn message(from: &Mailbox, post: &Post<'_>) -> Result<Message, Error> {
         .message_id(Some(format!("<{}@{}>", post.id, from.email.domain())))
         .multipart(body)
         .map_err(|error| Error::Refused(error.to_string()))
+}
+
+/// Plain ASCII goes as it is, so that a link or code stays on one line for whoever opens the file; the rest is encoded.
+fn written(text: String) -> Body {
+    if text.is_ascii() && text.lines().all(|line| line.len() <= LINE_BYTES_MAX) {
+        Body::dangerous_pre_encoded(text.into_bytes(), ContentTransferEncoding::SevenBit)
+    } else {
+        Body::new(text)
+    }
 }
 
 #[cfg(test)]
