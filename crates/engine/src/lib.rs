@@ -7,9 +7,9 @@
 //! It writes in one transaction with its audit entry and with the jobs that must follow; no network inside a transaction.
 
 pub mod access;
-pub mod alerts;
 pub mod accounts;
 pub mod activation;
+pub mod alerts;
 pub mod audit;
 pub mod backup;
 pub mod clock;

@@ -52,11 +52,12 @@ pub async fn forgot(engine: &Engine, email: &str, corr_id: &str) -> Result<(), E
 }
 
 fn reset_letter(engine: &Engine, code: &SecretString) -> Letter {
-    let code = code.expose_secret();
     Letter::new("Choose a new password")
-        .line("Choose a new password with this link. It works once, within an hour, and signs you out everywhere.")
-        .action("Choose a new password", format!("{}/auth/reset?code={code}", engine.public_base_url()))
-        .code(code)
+        .line(format!("Somebody, probably you, asked for a new password at {}.", engine.public_base_url()))
+        .line(
+            "Enter this code there with the new password. It works once, within an hour, and signs you out everywhere.",
+        )
+        .code(code.expose_secret())
         .closing("If you did not ask for this, do nothing: your password stays as it is.")
 }
 

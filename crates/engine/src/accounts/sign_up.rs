@@ -71,11 +71,10 @@ pub async fn sign_up(engine: &Engine, sign_up: SignUp) -> Result<(), Error> {
 }
 
 fn verify_letter(engine: &Engine, code: &SecretString) -> Letter {
-    let code = code.expose_secret();
     Letter::new("Confirm your e-mail address")
-        .line("Confirm this e-mail address to finish signing up. The link works once, within 24 hours.")
-        .action("Confirm the address", format!("{}/auth/verify-email?code={code}", engine.public_base_url()))
-        .code(code)
+        .line(format!("Somebody, probably you, signed up at {}.", engine.public_base_url()))
+        .line("Enter this code there to confirm the address and finish signing up. It works once, within 24 hours.")
+        .code(code.expose_secret())
         .closing("If you did not sign up, do nothing: without your confirmation there is no account.")
 }
 

@@ -25,7 +25,7 @@ pub struct Invite {
     pub role: Role,
 }
 
-/// Invites somebody by letter, with a link; what waited for the same address before is withdrawn.
+/// Invites somebody by letter, with a code; what waited for the same address before is withdrawn.
 ///
 /// # Errors
 /// [`Error::Invalid`], [`Error::Escalation`], [`Error::AlreadyMember`], [`Error::TooMany`], [`Error::Closed`].
@@ -126,10 +126,10 @@ async fn post(
     let letter = Letter::new(format!("You are invited to {org}"))
         .line(format!("You are invited to join {org} as {}.", described(invitation.role)))
         .line(format!(
-            "Sign in with this e-mail address, or sign up with it first, and accept before {}.",
+            "Sign in with this e-mail address at {}, or sign up with it first, and enter this code before {}.",
+            engine.public_base_url(),
             invitation.expires_at
         ))
-        .action("Accept the invitation", engine.accept_url(code))
         .code(code)
         .closing("If you do not know why you are invited, you need not do anything.");
     let queued = mail::Queued {
@@ -147,13 +147,5 @@ fn described(role: Role) -> &'static str {
         Role::Admin => "an admin",
         Role::Billing => "a billing contact",
         Role::Member => "a member",
-    }
-}
-
-impl Engine {
-    /// Where an invitation's code is accepted by a person.
-    #[must_use]
-    pub fn accept_url(&self, code: &str) -> String {
-        format!("{}/invitations/accept?code={code}", self.public_base_url())
     }
 }

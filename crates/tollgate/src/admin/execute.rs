@@ -64,7 +64,9 @@ fn refusal(refused: &Refused) -> Failure {
     let failure = Failure::new(refused.to_string());
     match refused {
         Refused::NotFound => failure.exit(Exit::NotFound),
-        Refused::Unauthenticated | Refused::Forbidden(_) => failure.exit(Exit::Denied),
+        Refused::Unauthenticated | Refused::Forbidden(_) | Refused::SecondFactorNeeded | Refused::StepUpNeeded => {
+            failure.exit(Exit::Denied)
+        }
         Refused::OrgNeeded => failure.exit(Exit::Usage),
         Refused::Unavailable(_) => failure.exit(Exit::Unreachable),
     }

@@ -2,7 +2,6 @@
 
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
-use tollgate_engine::Engine;
 use tollgate_engine::members::{self, Invitation, Invite, Issued};
 use tollgate_rules::access::Permission;
 use utoipa::ToSchema;
@@ -85,13 +84,11 @@ struct IssuedBody {
     role: &'static str,
     /// What is presented to accept it; shown to whoever invites, so that it can be handed on without a mail server.
     code: String,
-    /// The link the letter carries.
-    url: String,
     /// From when on it cannot be accepted.
     expires_at: String,
 }
 
-fn issued(engine: &Engine, issued: &Issued) -> IssuedBody {
+fn issued(issued: &Issued) -> IssuedBody {
     let (invitation, code) = (&issued.invitation, issued.code.expose_secret());
     IssuedBody {
         invitation_id: invitation.invitation_id.clone(),
@@ -99,15 +96,14 @@ fn issued(engine: &Engine, issued: &Issued) -> IssuedBody {
         email: invitation.email.clone(),
         role: invitation.role.as_str(),
         code: code.to_owned(),
-        url: engine.accept_url(code),
         expires_at: invitation.expires_at.to_string(),
     }
 }
 
-/// Invites somebody by letter, with a link
+/// Invites somebody by letter, with a code
 ///
-/// An invitation that waits for the same address is withdrawn. The code is also in the answer: the link works without a mail
-/// server, and only for an account with the verified address.
+/// An invitation that waits for the same address is withdrawn. The code is also in the answer, so that it can be handed on
+/// without a mail server; only an account with the verified address can use it.
 #[utoipa::path(post, path = "/api/invitations", tag = "members", request_body = InviteBody,
     responses((status = 200, description = "The invitation with its code", body = IssuedBody)))]
 async fn create(call: Call) -> Result<Answer, ApiError> {
@@ -115,9 +111,8 @@ async fn create(call: Call) -> Result<Answer, ApiError> {
     let mut fields = Fields::default();
     let Some(role) = fields.read("/role", role(&body.role)) else { return Err(fields.refusal()) };
     let scope = call.org(body.org_id.as_deref()).await?;
-    let engine = call.app.engine();
-    let made = members::invite(engine, &scope, Invite { email: body.email, role }).await.map_err(refused)?;
-    Ok(Answer::data(&issued(engine, &made)))
+    let made = members::invite(call.app.engine(), &scope, Invite { email: body.email, role }).await.map_err(refused)?;
+    Ok(Answer::data(&issued(&made)))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -195,7 +190,6 @@ async fn revoke(call: Call) -> Result<Answer, ApiError> {
 async fn resend(call: Call) -> Result<Answer, ApiError> {
     let body: InvitationIdBody = call.json()?;
     let scope = call.org(body.org_id.as_deref()).await?;
-    let engine = call.app.engine();
-    let made = members::resend(engine, &scope, &body.invitation_id).await.map_err(refused)?;
-    Ok(Answer::data(&issued(engine, &made)))
+    let made = members::resend(call.app.engine(), &scope, &body.invitation_id).await.map_err(refused)?;
+    Ok(Answer::data(&issued(&made)))
 }
