@@ -271,6 +271,7 @@ impl Engine {
 pub fn statements() -> Vec<&'static Statement> {
     [
         db::STATEMENTS,
+        crate::adjustments::sql::ALL,
         inbox::sql::ALL,
         crate::invoices::sql::ALL,
         plans::sql::ALL,

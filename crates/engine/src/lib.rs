@@ -9,6 +9,7 @@
 pub mod access;
 pub mod activation;
 pub mod alerts;
+pub mod adjustments;
 pub mod audit;
 pub mod backup;
 pub mod clock;

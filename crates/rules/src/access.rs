@@ -120,6 +120,8 @@ words! {
         BillingRead = "billing.read",
         /// Make the customer, subscribe, change the plan, set how it is paid.
         BillingWrite = "billing.write",
+        /// Give orgs coupons, credit, refunds and credit notes, and read what was given.
+        BillingOperate = "billing.operate",
         /// Tell the plan mirror about an org's plan.
         MirrorProvision = "mirror.provision",
         /// Read what the org may use.
@@ -192,6 +194,7 @@ pub const TABLE: &[Row] = &[
     row(Permission::SitesWrite, &[Scope::OrgAdmin], MANAGERS),
     row(Permission::BillingRead, &[Scope::BillingRead, Scope::BillingWrite], PAYERS),
     row(Permission::BillingWrite, &[Scope::BillingWrite], PAYERS),
+    row(Permission::BillingOperate, &[], &[]),
     row(Permission::MirrorProvision, &[Scope::BillingWrite], PAYERS),
     row(Permission::EntitlementsRead, &[Scope::EntitlementsRead], EVERYONE),
     row(Permission::QuotaCheck, &[Scope::QuotaCheck], EVERYONE),

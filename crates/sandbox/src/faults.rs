@@ -14,6 +14,8 @@ pub enum Failure {
     LostAnswer,
     /// Do the work, then answer 500.
     ErrorAfterCommit,
+    /// Do nothing, answer 500 and keep that under the call's idempotency key: the same key hears it for a day.
+    PinnedError,
     /// A gateway's HTML page with status 502.
     BadGateway,
 }
@@ -21,6 +23,8 @@ pub enum Failure {
 #[derive(Clone, Debug)]
 struct Planned {
     path: String,
+    /// Matching calls that still pass before it begins.
+    passing: u32,
     times: u32,
     failure: Failure,
 }
@@ -76,7 +80,12 @@ impl Faults {
 
     /// The next `times` calls whose path begins with `path` end in `failure`.
     pub fn fail_next(&self, path: &str, times: u32, failure: Failure) {
-        self.change(|settings| settings.planned.push(Planned { path: path.to_owned(), times, failure }));
+        self.fail_after(path, 0, times, failure);
+    }
+
+    /// After `passing` more calls whose path begins with `path`, the next `times` of them end in `failure`.
+    pub fn fail_after(&self, path: &str, passing: u32, times: u32, failure: Failure) {
+        self.change(|settings| settings.planned.push(Planned { path: path.to_owned(), passing, times, failure }));
     }
 
     /// Back to a sandbox without faults.
@@ -93,6 +102,10 @@ impl Faults {
         let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
         let planned =
             settings.planned.iter_mut().find(|planned| planned.times > 0 && path.starts_with(&planned.path))?;
+        if planned.passing > 0 {
+            planned.passing -= 1;
+            return None;
+        }
         planned.times -= 1;
         let failure = planned.failure;
         settings.planned.retain(|planned| planned.times > 0);

@@ -2,6 +2,9 @@
 
 mod activation;
 mod alerts;
+mod adjustment_answers;
+mod adjustment_lists;
+mod adjustments;
 mod billing;
 pub(crate) mod clock;
 mod entitlements;
@@ -43,6 +46,7 @@ pub(crate) fn routes() -> Vec<Route> {
         plans::routes(),
         plan_changes::routes(),
         billing::routes(),
+        adjustments::routes(),
         entitlements::routes(),
         quota::routes(),
         usage::routes(),
