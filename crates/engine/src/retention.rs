@@ -8,6 +8,7 @@ use crate::db::{Error, Lane, Tx};
 use crate::engine::Engine;
 use crate::jobs::{Failure, Outcome};
 use crate::{activation, idempotency, inbox, jobs, mail, operations, quotes};
+use crate::{activation, idempotency, inbox, incidents, jobs, mail, operations, outgoing};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -23,6 +24,8 @@ enum Table {
     RefreshTokens,
     TokenFamilies,
     Quotes,
+    OutgoingMessages,
+    Incidents,
 }
 
 /// One sweep over all tables; the job runs again in an hour. Ages are wall time: advancing the sandbox's clock erases nothing.
@@ -30,6 +33,8 @@ pub(crate) async fn sweep(engine: &Engine) -> Result<Outcome, Failure> {
     for table in [Table::Jobs, Table::Operations, Table::IdempotencyKeys, Table::Inbox, Table::Mail]
         .into_iter()
         .chain([Table::ActivationCodes, Table::RefreshTokens, Table::TokenFamilies, Table::Quotes])
+        .chain([Table::ActivationCodes, Table::RefreshTokens, Table::TokenFamilies])
+        .chain([Table::OutgoingMessages, Table::Incidents])
     {
         batches(engine, table).await?;
     }
@@ -65,6 +70,8 @@ async fn delete(engine: &Engine, tx: &mut Tx, table: Table, wall: Timestamp) -> 
         Table::IdempotencyKeys => {
             idempotency::sql::delete_old(tx, wall.minus(engine.limits().idempotency_retention), rows).await
         }
+        Table::OutgoingMessages => outgoing::sql::forget_old(tx, both.minus(DAY * 30), rows).await,
+        Table::Incidents => incidents::sql::forget_old(tx, both.minus(DAY * 400), rows).await,
         Table::Inbox => inbox::sql::forget_old(tx, wall.minus(DAY * 90), rows).await,
         Table::Mail => mail::sql::delete_old(tx, wall.minus(DAY * 30), rows).await,
         Table::ActivationCodes => activation::sql::forget_codes(tx, both.minus(DAY), rows).await,

@@ -144,6 +144,8 @@ words! {
         QuotasReset = "quotas.reset",
         /// List, process and replay stored webhooks.
         WebhooksOperate = "webhooks.operate",
+        /// Read and close incidents.
+        IncidentsOperate = "incidents.operate",
         /// Read the audit journal.
         AuditRead = "audit.read",
         /// Read and write operator flags.
@@ -206,6 +208,7 @@ pub const TABLE: &[Row] = &[
     row(Permission::UsageCorrect, &[], &[]),
     row(Permission::QuotasReset, &[], &[]),
     row(Permission::WebhooksOperate, &[], &[]),
+    row(Permission::IncidentsOperate, &[], &[]),
     row(Permission::AuditRead, &[], &[]),
     row(Permission::FlagsOperate, &[], &[]),
     row(Permission::OverridesOperate, &[], &[]),

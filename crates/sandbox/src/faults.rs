@@ -38,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) webhook_delay: Duration,
     pub(crate) answer_delay: Duration,
     planned: Vec<Planned>,
+    /// Restricted keys, and what the paths they may use begin with.
+    restricted: Vec<(String, Vec<String>)>,
 }
 
 /// A handle on the faults of one sandbox; clones share the same settings.
@@ -86,6 +88,22 @@ impl Faults {
     /// After `passing` more calls whose path begins with `path`, the next `times` of them end in `failure`.
     pub fn fail_after(&self, path: &str, passing: u32, times: u32, failure: Failure) {
         self.change(|settings| settings.planned.push(Planned { path: path.to_owned(), passing, times, failure }));
+    }
+
+    /// From now on this key (`rk_test_…`) may only use paths that begin with one of these.
+    pub fn restrict_key(&self, key: &str, paths: &[&str]) {
+        let paths = paths.iter().map(|path| (*path).to_owned()).collect();
+        self.change(|settings| {
+            settings.restricted.retain(|(known, _)| known != key);
+            settings.restricted.push((key.to_owned(), paths));
+        });
+    }
+
+    /// Whether a key may use a path.
+    pub(crate) fn allows(&self, key: &str, path: &str) -> bool {
+        let settings = self.settings();
+        let found = settings.restricted.iter().find(|(known, _)| known == key);
+        found.is_none_or(|(_, paths)| paths.iter().any(|allowed| path.starts_with(allowed)))
     }
 
     /// Back to a sandbox without faults.

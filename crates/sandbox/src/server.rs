@@ -134,7 +134,10 @@ struct Incoming<'a> {
 }
 
 async fn stripe_answer(inner: &Arc<Inner>, incoming: Incoming<'_>) -> Result<Answer, ApiError> {
-    authenticate(incoming.headers)?;
+    let secret = authenticate(incoming.headers)?;
+    if !inner.faults.allows(&secret, incoming.path) {
+        return Err(ApiError::forbidden());
+    }
     let method = incoming.method.as_str();
     let (route, ids) = stripe::route(method, incoming.path).ok_or_else(|| ApiError::no_route(method, incoming.path))?;
     let mut tree = form::decode(incoming.query.as_bytes())?;
@@ -161,7 +164,8 @@ async fn stripe_answer(inner: &Arc<Inner>, incoming: Incoming<'_>) -> Result<Ans
     Ok(answer)
 }
 
-fn authenticate(headers: &HeaderMap) -> Result<(), ApiError> {
+/// The key of a call.
+fn authenticate(headers: &HeaderMap) -> Result<String, ApiError> {
     let header = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let key = match header.split_once(' ') {
         Some(("Bearer", key)) => key.trim().to_owned(),
@@ -174,7 +178,7 @@ fn authenticate(headers: &HeaderMap) -> Result<(), ApiError> {
     };
     let secret = ["sk_test_", "rk_test_"].iter().any(|prefix| key.len() > prefix.len() && key.starts_with(prefix));
     if secret {
-        Ok(())
+        Ok(key)
     } else {
         Err(ApiError::unauthenticated("Invalid API Key provided: the sandbox takes any sk_test_… key."))
     }

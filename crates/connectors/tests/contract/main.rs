@@ -8,6 +8,7 @@
 mod clerk;
 mod data;
 mod reach;
+mod outgoing;
 mod recorder;
 mod sandbox;
 mod schema;

@@ -7,6 +7,7 @@ mod adjustment_lists;
 mod adjustments;
 mod billing;
 pub(crate) mod clock;
+mod endpoints;
 mod entitlements;
 mod flags;
 pub(crate) mod gate;
@@ -14,6 +15,8 @@ mod grants;
 mod holds;
 mod identity;
 mod inbox;
+mod incidents;
+mod invoice_explain;
 mod keys;
 pub(crate) mod ledger;
 mod migrate;
@@ -56,6 +59,9 @@ pub(crate) fn routes() -> Vec<Route> {
         alerts::routes(),
         inbox::routes(),
         identity::routes(),
+        endpoints::routes(),
+        incidents::routes(),
+        invoice_explain::routes(),
         flags::routes(),
         quotas::routes(),
         overrides::routes(),
