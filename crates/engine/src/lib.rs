@@ -8,8 +8,8 @@
 
 pub mod access;
 pub mod activation;
-pub mod alerts;
 pub mod adjustments;
+pub mod alerts;
 pub mod audit;
 pub mod backup;
 pub mod clock;

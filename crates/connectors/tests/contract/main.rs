@@ -7,8 +7,8 @@
 
 mod clerk;
 mod data;
-mod reach;
 mod outgoing;
+mod reach;
 mod recorder;
 mod sandbox;
 mod schema;

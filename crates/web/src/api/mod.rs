@@ -1,10 +1,10 @@
 //! The JSON routes, one file per noun. Each file opens with its part of the route table.
 
 mod activation;
-mod alerts;
 mod adjustment_answers;
 mod adjustment_lists;
 mod adjustments;
+mod alerts;
 mod billing;
 pub(crate) mod clock;
 mod endpoints;
