@@ -7,8 +7,7 @@ use tollgate_rules::time::Timestamp;
 use crate::db::{Error, Lane, Tx};
 use crate::engine::Engine;
 use crate::jobs::{Failure, Outcome};
-use crate::{activation, idempotency, inbox, jobs, mail, operations, quotes};
-use crate::{activation, idempotency, inbox, incidents, jobs, mail, operations, outgoing};
+use crate::{activation, idempotency, inbox, incidents, jobs, mail, operations, outgoing, quotes};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -33,7 +32,6 @@ pub(crate) async fn sweep(engine: &Engine) -> Result<Outcome, Failure> {
     for table in [Table::Jobs, Table::Operations, Table::IdempotencyKeys, Table::Inbox, Table::Mail]
         .into_iter()
         .chain([Table::ActivationCodes, Table::RefreshTokens, Table::TokenFamilies, Table::Quotes])
-        .chain([Table::ActivationCodes, Table::RefreshTokens, Table::TokenFamilies])
         .chain([Table::OutgoingMessages, Table::Incidents])
     {
         batches(engine, table).await?;

@@ -1,13 +1,13 @@
 //! Outgoing webhooks against the Standard Webhooks vectors, and against receivers that mean harm.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tollgate_connectors::outgoing::guard::{Lookup, Resolver, check, is_public};
+use tollgate_connectors::outgoing::guard::{Lookup, Resolver, check};
 use tollgate_connectors::outgoing::signature::{Error, Signed, sign, verify};
 use tollgate_connectors::outgoing::{Letter, Reach, Sender, Sent};
 
@@ -83,15 +83,6 @@ fn a_message_under_rotation_carries_a_signature_per_secret() {
 #[test]
 fn every_address_vector_is_judged_as_written() {
     let Some(vectors) = vectors("ssrf-vectors.json") else { return };
-    for (class, addresses) in vectors["ip_blocked"].as_object().unwrap() {
-        for address in addresses.as_array().unwrap() {
-            let address = address.as_str().unwrap();
-            assert!(!is_public(address.parse::<IpAddr>().unwrap()), "{class}: {address}");
-        }
-    }
-    for address in vectors["ip_allowed"].as_array().unwrap() {
-        assert!(is_public(address.as_str().unwrap().parse::<IpAddr>().unwrap()), "{address}");
-    }
     for url in vectors["urls"]["reject"].as_array().unwrap() {
         assert!(check(url.as_str().unwrap(), Reach::Public).is_err(), "{url}");
     }
