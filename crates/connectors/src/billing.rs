@@ -36,6 +36,7 @@ use tollgate_rules::ids::{CustomerId, InvoiceId, OrgId, PaymentMethodId, Subscri
 use tollgate_rules::time::Timestamp;
 
 pub use crate::stripe::calls::EVENTS;
+pub use crate::stripe::permissions::{Permission, Seen};
 use crate::stripe::webhook;
 pub use crate::stripe::webhook::Error as SignatureError;
 use crate::stripe::{self, translate};
@@ -60,6 +61,14 @@ impl Billing {
             Self::Stripe(client) => Ok(client),
             Self::Off => Err(Error::Off),
         }
+    }
+
+    /// What the key we call with may, as far as harmless reads show it.
+    ///
+    /// # Errors
+    /// `Off`.
+    pub async fn permissions(&self) -> Result<Vec<(Permission, Seen)>, Error> {
+        Ok(self.stripe()?.permissions().await)
     }
 
     /// Makes a customer for an org.

@@ -9,6 +9,7 @@ pub mod billing;
 pub mod clerk;
 pub mod identity;
 pub mod mail;
+pub mod outgoing;
 pub mod plan_mirror;
 pub mod reach;
 pub mod stigg;

@@ -6,6 +6,7 @@ use tokio::sync::Notify;
 
 use tollgate_connectors::billing::Billing;
 use tollgate_connectors::mail::Mail;
+use tollgate_connectors::outgoing::Sender;
 use tollgate_connectors::plan_mirror::PlanMirror;
 use tollgate_rules::time::Timestamp;
 
@@ -17,6 +18,7 @@ use crate::inbox;
 use crate::jobs;
 use crate::ledger::{self, Ledger};
 use crate::limits::Limits;
+use crate::outgoing;
 use crate::plans;
 use crate::sealing::Sealer;
 use crate::settings::{self, KeyEnvironment, Settings, WebhookSecrets};
@@ -45,6 +47,7 @@ struct Inner {
     credentials: Credentials,
     ledger: Ledger,
     inbox: inbox::Shared,
+    outgoing: outgoing::Shared,
     shelf: plans::Shelf,
     #[cfg(any(test, feature = "testing"))]
     faults: crate::fault::Faults,
@@ -110,6 +113,7 @@ impl Engine {
             credentials,
             ledger,
             inbox: inbox::Shared::default(),
+            outgoing: outgoing::Shared::new(Sender::new(settings.outgoing_reach)),
             shelf: plans::Shelf::new(settings.catalog),
             #[cfg(any(test, feature = "testing"))]
             faults: crate::fault::Faults::default(),
@@ -230,6 +234,11 @@ impl Engine {
         &self.0.shelf
     }
 
+    /// What outgoing webhooks keep in memory.
+    pub(crate) fn outgoing(&self) -> &outgoing::Shared {
+        &self.0.outgoing
+    }
+
     /// What the inbox keeps in memory.
     pub(crate) fn inbox(&self) -> &inbox::Shared {
         &self.0.inbox
@@ -279,8 +288,11 @@ impl Engine {
 pub fn statements() -> Vec<&'static Statement> {
     [
         db::STATEMENTS,
+        crate::adjustments::sql::ALL,
         inbox::sql::ALL,
+        crate::incidents::sql::ALL,
         crate::invoices::sql::ALL,
+        crate::outgoing::sql::ALL,
         plans::sql::ALL,
         crate::quotes::sql::ALL,
         crate::subscriptions::sql::ALL,

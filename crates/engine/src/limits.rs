@@ -139,6 +139,8 @@ pub struct Limits {
     pub access_token_lifetime: Duration,
     /// On several nodes: how often a node asks what others revoked.
     pub revocations_heard_every: Duration,
+    /// Systems of the operator's that are told of what happens.
+    pub outgoing_endpoints_max: i64,
     /// How often reconciliation looks for what webhooks did not tell (business time).
     pub reconcile_every: Duration,
 }
@@ -213,6 +215,7 @@ impl Default for Limits {
             guesses_max: 6_000,
             access_token_lifetime: Duration::from_secs(600),
             revocations_heard_every: Duration::from_secs(2),
+            outgoing_endpoints_max: 50,
             reconcile_every: Duration::from_secs(300),
         }
     }

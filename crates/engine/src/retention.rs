@@ -7,7 +7,7 @@ use tollgate_rules::time::Timestamp;
 use crate::db::{Error, Lane, Tx};
 use crate::engine::Engine;
 use crate::jobs::{Failure, Outcome};
-use crate::{accounts, activation, idempotency, inbox, jobs, mail, members, operations, quotes};
+use crate::{accounts, activation, idempotency, inbox, incidents, jobs, mail, members, operations, outgoing, quotes};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -27,6 +27,8 @@ enum Table {
     Attempts,
     Sessions,
     Invitations,
+    OutgoingMessages,
+    Incidents,
 }
 
 /// One sweep over all tables; the job runs again in an hour. Ages are wall time: advancing the sandbox's clock erases nothing.
@@ -35,6 +37,7 @@ pub(crate) async fn sweep(engine: &Engine) -> Result<Outcome, Failure> {
         .into_iter()
         .chain([Table::ActivationCodes, Table::RefreshTokens, Table::TokenFamilies, Table::Quotes])
         .chain([Table::AccountCodes, Table::Attempts, Table::Sessions, Table::Invitations])
+        .chain([Table::OutgoingMessages, Table::Incidents])
     {
         batches(engine, table).await?;
     }
@@ -70,6 +73,8 @@ async fn delete(engine: &Engine, tx: &mut Tx, table: Table, wall: Timestamp) -> 
         Table::IdempotencyKeys => {
             idempotency::sql::delete_old(tx, wall.minus(engine.limits().idempotency_retention), rows).await
         }
+        Table::OutgoingMessages => outgoing::sql::forget_old(tx, both.minus(DAY * 30), rows).await,
+        Table::Incidents => incidents::sql::forget_old(tx, both.minus(DAY * 400), rows).await,
         Table::Inbox => inbox::sql::forget_old(tx, wall.minus(DAY * 90), rows).await,
         Table::Mail => mail::sql::delete_old(tx, wall.minus(DAY * 30), rows).await,
         Table::ActivationCodes => activation::sql::forget_codes(tx, both.minus(DAY), rows).await,

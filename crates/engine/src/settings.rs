@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tollgate_connectors::billing::Billing;
 use tollgate_connectors::identity::Identity;
 use tollgate_connectors::mail::Mail;
+use tollgate_connectors::outgoing::Reach;
 use tollgate_connectors::plan_mirror::PlanMirror;
 use tollgate_rules::catalog::Catalog;
 
@@ -51,6 +52,8 @@ pub struct Settings {
     /// Seals second factors, waiting letters and signing keys; left out, one is made and kept in the database, which then
     /// protects only copies of single tables.
     pub secret_key: Option<SecretString>,
+    /// How far webhooks to the operator's own systems go.
+    pub outgoing_reach: Reach,
     /// Where clients reach this server, for links; also the name under which it issues tokens.
     pub public_base_url: String,
 }

@@ -13,6 +13,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 use tollgate_connectors::billing::Billing;
 use tollgate_connectors::mail::Mail;
+use tollgate_connectors::outgoing::Reach;
 use tollgate_connectors::plan_mirror::PlanMirror;
 use tollgate_rules::access::Permission;
 use tollgate_rules::catalog::Catalog;
@@ -152,6 +153,7 @@ pub fn settings(db: &TestDb) -> Settings {
         operator_key: Some(SecretString::from(OPERATOR_KEY)),
         receipt_secret: Some(SecretString::from("a receipt secret of tests only")),
         secret_key: Some(SecretString::from("a secret key of tests only")),
+        outgoing_reach: Reach::Anywhere,
         public_base_url: "http://127.0.0.1:8787".to_owned(),
     }
 }

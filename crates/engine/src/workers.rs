@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::db::{Error, Kind, Lane};
 use crate::engine::Engine;
-use crate::{accounts, audit, inbox, jobs, keys, ledger, plans, tokens};
+use crate::{accounts, audit, inbox, jobs, keys, ledger, outgoing, plans, tokens};
 
 /// The workers of one process; see [`Engine::start_workers`].
 #[derive(Debug)]
@@ -33,6 +33,7 @@ impl Engine {
             jobs::work(runner, told).await;
         });
         tasks.spawn(inbox::worker::run(self.clone(), stopped.clone()));
+        tasks.spawn(outgoing::worker::run(self.clone(), stopped.clone()));
         let sealer = self.clone();
         tasks.spawn(every(self.limits().seal_every, stopped.clone(), "seal the audit journal", move || {
             let engine = sealer.clone();

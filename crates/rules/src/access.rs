@@ -132,6 +132,8 @@ words! {
         BillingRead = "billing.read",
         /// Make the customer, subscribe, change the plan, set how it is paid.
         BillingWrite = "billing.write",
+        /// Give orgs coupons, credit, refunds and credit notes, and read what was given.
+        BillingOperate = "billing.operate",
         /// Tell the plan mirror about an org's plan.
         MirrorProvision = "mirror.provision",
         /// Read what the org may use.
@@ -154,6 +156,8 @@ words! {
         QuotasReset = "quotas.reset",
         /// List, process and replay stored webhooks.
         WebhooksOperate = "webhooks.operate",
+        /// Read and close incidents.
+        IncidentsOperate = "incidents.operate",
         /// Read the audit journal.
         AuditRead = "audit.read",
         /// Read and write operator flags.
@@ -210,6 +214,7 @@ pub const TABLE: &[Row] = &[
     row(Permission::SitesWrite, &[Scope::OrgAdmin], MANAGERS),
     row(Permission::BillingRead, &[Scope::BillingRead, Scope::BillingWrite], PAYERS),
     row(Permission::BillingWrite, &[Scope::BillingWrite], PAYERS),
+    row(Permission::BillingOperate, &[], &[]),
     row(Permission::MirrorProvision, &[Scope::BillingWrite], PAYERS),
     row(Permission::EntitlementsRead, &[Scope::EntitlementsRead], EVERYONE),
     row(Permission::QuotaCheck, &[Scope::QuotaCheck], EVERYONE),
@@ -221,6 +226,7 @@ pub const TABLE: &[Row] = &[
     row(Permission::UsageCorrect, &[], &[]),
     row(Permission::QuotasReset, &[], &[]),
     row(Permission::WebhooksOperate, &[], &[]),
+    row(Permission::IncidentsOperate, &[], &[]),
     row(Permission::AuditRead, &[], &[]),
     row(Permission::FlagsOperate, &[], &[]),
     row(Permission::OverridesOperate, &[], &[]),

@@ -30,6 +30,12 @@ impl ApiError {
         Self::new(401, "invalid_request_error", message)
     }
 
+    /// 403: the restricted key lacks the permission.
+    pub(crate) fn forbidden() -> Self {
+        let message = "The provided key does not have the required permissions for this endpoint on this account.";
+        Self::new(403, "invalid_request_error", message)
+    }
+
     /// 404 `resource_missing`: `noun` is how Stripe calls the kind.
     pub(crate) fn missing(noun: &str, id: &str) -> Self {
         let mut error = Self::new(404, "invalid_request_error", format!("No such {noun}: '{id}'"));

@@ -14,6 +14,8 @@ pub enum Failure {
     LostAnswer,
     /// Do the work, then answer 500.
     ErrorAfterCommit,
+    /// Do nothing, answer 500 and keep that under the call's idempotency key: the same key hears it for a day.
+    PinnedError,
     /// A gateway's HTML page with status 502.
     BadGateway,
 }
@@ -21,6 +23,8 @@ pub enum Failure {
 #[derive(Clone, Debug)]
 struct Planned {
     path: String,
+    /// Matching calls that still pass before it begins.
+    passing: u32,
     times: u32,
     failure: Failure,
 }
@@ -34,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) webhook_delay: Duration,
     pub(crate) answer_delay: Duration,
     planned: Vec<Planned>,
+    /// Restricted keys, and what the paths they may use begin with.
+    restricted: Vec<(String, Vec<String>)>,
 }
 
 /// A handle on the faults of one sandbox; clones share the same settings.
@@ -76,7 +82,28 @@ impl Faults {
 
     /// The next `times` calls whose path begins with `path` end in `failure`.
     pub fn fail_next(&self, path: &str, times: u32, failure: Failure) {
-        self.change(|settings| settings.planned.push(Planned { path: path.to_owned(), times, failure }));
+        self.fail_after(path, 0, times, failure);
+    }
+
+    /// After `passing` more calls whose path begins with `path`, the next `times` of them end in `failure`.
+    pub fn fail_after(&self, path: &str, passing: u32, times: u32, failure: Failure) {
+        self.change(|settings| settings.planned.push(Planned { path: path.to_owned(), passing, times, failure }));
+    }
+
+    /// From now on this key (`rk_test_…`) may only use paths that begin with one of these.
+    pub fn restrict_key(&self, key: &str, paths: &[&str]) {
+        let paths = paths.iter().map(|path| (*path).to_owned()).collect();
+        self.change(|settings| {
+            settings.restricted.retain(|(known, _)| known != key);
+            settings.restricted.push((key.to_owned(), paths));
+        });
+    }
+
+    /// Whether a key may use a path.
+    pub(crate) fn allows(&self, key: &str, path: &str) -> bool {
+        let settings = self.settings();
+        let found = settings.restricted.iter().find(|(known, _)| known == key);
+        found.is_none_or(|(_, paths)| paths.iter().any(|allowed| path.starts_with(allowed)))
     }
 
     /// Back to a sandbox without faults.
@@ -93,6 +120,10 @@ impl Faults {
         let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
         let planned =
             settings.planned.iter_mut().find(|planned| planned.times > 0 && path.starts_with(&planned.path))?;
+        if planned.passing > 0 {
+            planned.passing -= 1;
+            return None;
+        }
         planned.times -= 1;
         let failure = planned.failure;
         settings.planned.retain(|planned| planned.times > 0);

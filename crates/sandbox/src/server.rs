@@ -85,7 +85,7 @@ pub(crate) async fn handle(State(inner): State<Arc<Inner>>, request: Request) ->
         Some(Failure::BadGateway) => {
             return html(StatusCode::BAD_GATEWAY, "<html><body><h1>502 Bad Gateway</h1></body></html>");
         }
-        Some(Failure::LostAnswer | Failure::ErrorAfterCommit) | None => {}
+        Some(Failure::LostAnswer | Failure::ErrorAfterCommit | Failure::PinnedError) | None => {}
     }
     let body = axum::body::to_bytes(body, BODY_BYTES_MAX).await;
     let answer = match body {
@@ -110,6 +110,7 @@ pub(crate) async fn handle(State(inner): State<Arc<Inner>>, request: Request) ->
                 headers: &head.headers,
                 body: &body,
                 request_id: &request_id,
+                pinned: failure == Some(Failure::PinnedError),
             };
             stripe_answer(&inner, incoming).await.unwrap_or_else(|error| Answer::of(&error))
         }
@@ -128,10 +129,15 @@ struct Incoming<'a> {
     headers: &'a HeaderMap,
     body: &'a Bytes,
     request_id: &'a str,
+    /// Fails, and keeps the failure under its key.
+    pinned: bool,
 }
 
 async fn stripe_answer(inner: &Arc<Inner>, incoming: Incoming<'_>) -> Result<Answer, ApiError> {
-    authenticate(incoming.headers)?;
+    let secret = authenticate(incoming.headers)?;
+    if !inner.faults.allows(&secret, incoming.path) {
+        return Err(ApiError::forbidden());
+    }
     let method = incoming.method.as_str();
     let (route, ids) = stripe::route(method, incoming.path).ok_or_else(|| ApiError::no_route(method, incoming.path))?;
     let mut tree = form::decode(incoming.query.as_bytes())?;
@@ -143,7 +149,8 @@ async fn stripe_answer(inner: &Arc<Inner>, incoming: Incoming<'_>) -> Result<Ans
         None => None,
     };
     let fingerprint = fingerprint(method, incoming.path, &tree);
-    let run = Run { route, ids, tree, key, fingerprint, request: incoming.request_id.to_owned() };
+    let pinned = incoming.pinned;
+    let run = Run { route, ids, tree, key, fingerprint, request: incoming.request_id.to_owned(), pinned };
     let (premises, now) = (inner.premises.clone(), inner.clock.now_micros());
     let answered = inner.store.run(move |tx| {
         let mut desk = Desk::new(tx, &premises, now);
@@ -157,7 +164,8 @@ async fn stripe_answer(inner: &Arc<Inner>, incoming: Incoming<'_>) -> Result<Ans
     Ok(answer)
 }
 
-fn authenticate(headers: &HeaderMap) -> Result<(), ApiError> {
+/// The key of a call.
+fn authenticate(headers: &HeaderMap) -> Result<String, ApiError> {
     let header = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let key = match header.split_once(' ') {
         Some(("Bearer", key)) => key.trim().to_owned(),
@@ -170,7 +178,7 @@ fn authenticate(headers: &HeaderMap) -> Result<(), ApiError> {
     };
     let secret = ["sk_test_", "rk_test_"].iter().any(|prefix| key.len() > prefix.len() && key.starts_with(prefix));
     if secret {
-        Ok(())
+        Ok(key)
     } else {
         Err(ApiError::unauthenticated("Invalid API Key provided: the sandbox takes any sk_test_… key."))
     }
@@ -219,6 +227,7 @@ struct Run {
     key: Option<String>,
     fingerprint: String,
     request: String,
+    pinned: bool,
 }
 
 impl Run {
@@ -232,6 +241,13 @@ impl Run {
             }
             let status = u16::try_from(stored.status).unwrap_or(500);
             return Ok((Fate::RollBack, Answer { status, body: stored.body, replayed: true }));
+        }
+        if self.pinned {
+            let answer = Answer::of(&ApiError::injected(500));
+            if let Some(key) = &self.key {
+                keep(desk.tx, key, &self.fingerprint, &answer, desk.main_micros)?;
+            }
+            return Ok((Fate::Commit, answer));
         }
         let params = shape::check(&self.route.shape(), &self.tree)?;
         desk.origin = Origin { request: Some(self.request), idempotency_key: self.key.clone() };

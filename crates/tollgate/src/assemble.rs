@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use tollgate_connectors::billing::Billing;
 use tollgate_connectors::identity::Identity;
 use tollgate_connectors::mail::Mail;
+use tollgate_connectors::outgoing::Reach;
 use tollgate_connectors::plan_mirror::PlanMirror;
 use tollgate_connectors::{Pacing, clerk, stigg, stripe};
 use tollgate_engine::clock::{BusinessClock, Clocks, Entropy, MonotonicClock, WallClock};
@@ -57,12 +58,21 @@ pub(crate) async fn engine(config: &Config, parts: Parts) -> Result<Engine, Fail
         operator_key: parts.operator_key,
         receipt_secret: None,
         secret_key: config.secret_key.clone(),
+        outgoing_reach: reach(parts.keys),
         public_base_url: config.app_base_url.clone().unwrap_or(parts.base_url),
     };
     Engine::open(settings).await.map_err(|error| refused(&error))
 }
 
 /// The bounds; in `dev` a lost webhook is found within a minute instead of within five.
+/// On a machine of a developer, webhooks may go to that machine.
+fn reach(keys: KeyEnvironment) -> Reach {
+    match keys {
+        KeyEnvironment::Test => Reach::Anywhere,
+        KeyEnvironment::Live => Reach::Public,
+    }
+}
+
 fn limits(keys: KeyEnvironment) -> Limits {
     let standard = Limits::default();
     let reconcile_every = match keys {

@@ -2,6 +2,7 @@
 //!
 //! A test that cannot run prints a line `SKIPPED: <reason>`; such lines are shown and counted, never hidden.
 
+mod clients;
 mod postgres;
 mod proofs;
 mod setup;
@@ -77,7 +78,9 @@ async fn tests(tally: &mut Tally, variables: &[(&str, &str)], heard: &mut (dyn F
     unless_interrupted(setup::ensure(tally)).await?;
     let postgres = unless_interrupted(Postgres::start(tally)).await?;
     let server = postgres.url().map(|url| (postgres::VARIABLE, url));
-    let variables: Vec<(&str, &str)> = variables.iter().copied().chain(server).collect();
+    let clients = unless_interrupted(async { Ok(clients::ensure().await.display().to_string()) }).await?;
+    let clients = (clients::VARIABLE, clients.as_str());
+    let variables: Vec<(&str, &str)> = variables.iter().copied().chain(server).chain([clients]).collect();
     let tested = unless_interrupted(steps::unit(tally, &variables, heard)).await;
     postgres.stop().await;
     tested

@@ -3,6 +3,7 @@
 pub mod client;
 pub mod error;
 pub mod form;
+pub mod permissions;
 pub mod webhook;
 pub mod wire;
 

@@ -8,6 +8,7 @@ use super::{SERVER, digest, sql};
 use crate::access::{OperatorScope, OrgScope};
 use crate::db::{Error, Tx};
 use crate::engine::Engine;
+use crate::outgoing;
 
 /// What changed: who, what, before, after.
 #[derive(Debug, Clone)]
@@ -103,6 +104,14 @@ impl Entry {
 /// Writes the entry with the change it tells about: both or neither.
 pub(crate) async fn append(engine: &Engine, tx: &mut Tx, entry: Entry) -> Result<(), Error> {
     let occurred_at = engine.now();
+    let told = outgoing::Told {
+        org_key: entry.org_key,
+        action: entry.action,
+        entity: &entry.entity,
+        before: entry.before.as_ref(),
+        after: entry.after.as_ref(),
+    };
+    outgoing::tell(engine, tx, &told).await?;
     let fields = digest::Fields {
         actor: Some(entry.actor),
         entity: Some(entry.entity),

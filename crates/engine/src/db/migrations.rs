@@ -36,6 +36,7 @@ pub(crate) const ALL: &[Migration] = &[
     migration!(6, "0006_accounts"),
     migration!(7, "0007_tokens"),
     migration!(8, "0008_quotes"),
+    migration!(9, "0009_money"),
     migration!(10, "0010_grants"),
 ];
 

@@ -8,6 +8,7 @@ use super::{Error, Lease, Lost, Outcome, State};
 use crate::db::{self, Lane};
 use crate::engine::Engine;
 use crate::fault::{self, Reached};
+use crate::incidents;
 
 /// What became of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +109,7 @@ async fn converge(engine: &Engine, work: &Work, waiting: &Waiting, lease: &Lease
     let written = apply::write(engine, &mut tx, &waiting.event_id, &fetched).await?;
     fault::point(engine, "inbox.process.after_apply")?;
     sql::finish(&mut tx, work, waiting.up_to, written.outcome, now).await?;
+    incidents::close(engine, &mut tx, incidents::Kind::DeadInboxEvent, &work.object_id).await?;
     fault::point(engine, "inbox.process.before_commit")?;
     lease.release_with(&mut tx).await?;
     tx.commit().await?;
@@ -122,8 +124,13 @@ async fn note_failure(engine: &Engine, work: &Work, waiting: &Waiting, error: &s
     let failed = Failed { error, run_at, attempts_max: limits.inbox_attempts_max };
     let mut tx = engine.db().begin(Lane::Control).await?;
     sql::fail(&mut tx, work, waiting.up_to, &failed).await?;
-    tx.commit().await?;
     let attempt = waiting.attempts + 1;
+    if attempt >= limits.inbox_attempts_max {
+        let (kind, subject) = (incidents::Kind::DeadInboxEvent, work.object_id.as_str());
+        let seen = incidents::Seen { org_key: incidents::SERVER, kind, subject, detail: error };
+        incidents::open(engine, &mut tx, &seen).await?;
+    }
+    tx.commit().await?;
     if attempt >= limits.inbox_attempts_max {
         metrics::counter!("tollgate_inbox_dead_total").increment(1);
         tracing::error!(object = work.object_id, attempt, error, "an inbox event is a dead letter");

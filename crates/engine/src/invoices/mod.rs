@@ -5,10 +5,12 @@
 //!
 
 mod apply_fact;
+mod explain;
 mod list;
 pub(crate) mod sql;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use apply_fact::apply_fact;
+pub use explain::{Explained, ExplainedLine, LineUsage, explain};
 pub use list::{Error, Invoice, list};

@@ -6,11 +6,12 @@ use tollgate_rules::money::{Currency, Money};
 use tollgate_rules::period::Period;
 use tollgate_rules::time::Timestamp;
 
+use super::LineUsage;
 use crate::access::OrgScope;
 use crate::db::{Arg, Connection, Error, Row, Statement, Tx};
 
 /// Every statement here.
-pub(crate) const ALL: &[&Statement] = &[&STORED, &PUT, &NEWEST];
+pub(crate) const ALL: &[&Statement] = &[&STORED, &PUT, &NEWEST, &USAGE_IN];
 
 const STORED: Statement = Statement::new(
     "invoices.stored",
@@ -89,6 +90,48 @@ pub(crate) async fn newest(
     let (created, invoice_id) = before.unzip();
     let args = [scope.org_key().0.into(), created.into(), invoice_id.into(), limit.into()];
     connection.all(&NEWEST, &args).await?.iter().map(invoice).collect()
+}
+
+const USAGE_IN: Statement = Statement::new(
+    "invoices.usage_in",
+    "SELECT p.period_key, p.period_start, p.period_end, c.metric, c.included, c.granted, c.metered_minor, c.metered_units,
+       c.used,
+       (SELECT COUNT(*)
+        FROM usage_events e
+        WHERE e.org_key = p.org_key AND e.period_no = p.period_no AND e.metric = c.metric AND e.delta <> 0) AS events
+     FROM usage_periods p
+     JOIN usage_counters c ON c.org_key = p.org_key AND c.period_no = p.period_no
+     WHERE p.org_key = $1 AND p.subscription_id = $2 AND p.period_start < $4 AND p.period_end > $3
+     ORDER BY p.period_start, c.metric
+     LIMIT 1000",
+);
+
+/// What an org used in the quota periods of a subscription that overlap a span.
+pub(super) async fn usage_in(
+    connection: &mut Connection,
+    scope: &OrgScope,
+    subscription: &SubscriptionId,
+    span: Period,
+) -> Result<Vec<LineUsage>, Error> {
+    let args = [scope.org_key().0.into(), subscription.as_str().into(), span.start.into(), span.end.into()];
+    connection.all(&USAGE_IN, &args).await?.iter().map(line_usage).collect()
+}
+
+fn line_usage(row: &Row) -> Result<LineUsage, Error> {
+    let (included, granted, used) = (row.opt_i64("included")?, row.i64("granted")?, row.i64("used")?);
+    let metered = row.opt_i64("metered_minor")?.zip(row.opt_i64("metered_units")?);
+    let over = included.map_or(0, |included| used.saturating_sub(included.saturating_add(granted)).max(0));
+    Ok(LineUsage {
+        metric: row.text("metric")?,
+        period_key: row.text("period_key")?,
+        period: Period::new(row.time("period_start")?, row.time("period_end")?),
+        included,
+        granted,
+        used,
+        overage: if metered.is_some() { over } else { 0 },
+        metered,
+        events: row.i64("events")?,
+    })
 }
 
 fn invoice(row: &Row) -> Result<InvoiceFact, Error> {

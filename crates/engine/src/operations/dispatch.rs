@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Kind, Run, Stop};
 
-use crate::{provision, subscriptions};
+use crate::{adjustments, provision, subscriptions};
 
 /// Runs the steps of the operation's kind to its outcome. Each arm is one call.
 pub(super) async fn advance(run: &mut Run<'_>) -> Result<Value, Stop> {
@@ -18,6 +18,11 @@ pub(super) async fn advance(run: &mut Run<'_>) -> Result<Value, Stop> {
         Kind::PlanKeep => Box::pin(subscriptions::downgrade::keep(run)).await,
         Kind::SubscriptionEnd => Box::pin(subscriptions::end::advance(run)).await,
         Kind::MirrorProvision => Box::pin(provision::steps(run)).await,
+        Kind::CouponCreate => Box::pin(adjustments::advance_coupon(run)).await,
+        Kind::PromotionCreate => Box::pin(adjustments::advance_promotion(run)).await,
+        Kind::CreditGrant => Box::pin(adjustments::advance_credit(run)).await,
+        Kind::RefundCreate => Box::pin(adjustments::advance_refund(run)).await,
+        Kind::CreditNoteCreate => Box::pin(adjustments::advance_credit_note(run)).await,
         #[cfg(test)]
         Kind::Probe => Box::pin(super::tests::probe(run)).await,
     }

@@ -21,6 +21,16 @@ pub enum Kind {
     SubscriptionEnd,
     /// Tells the plan mirror which org is on which plan.
     MirrorProvision,
+    /// Makes a coupon.
+    CouponCreate,
+    /// Makes a promotion code.
+    PromotionCreate,
+    /// Gives credit.
+    CreditGrant,
+    /// Gives money back.
+    RefundCreate,
+    /// Takes a part of an invoice back.
+    CreditNoteCreate,
     /// Does what a test says.
     #[cfg(test)]
     Probe,
@@ -38,6 +48,11 @@ impl Kind {
         Kind::PlanKeep,
         Kind::SubscriptionEnd,
         Kind::MirrorProvision,
+        Kind::CouponCreate,
+        Kind::PromotionCreate,
+        Kind::CreditGrant,
+        Kind::RefundCreate,
+        Kind::CreditNoteCreate,
         #[cfg(test)]
         Kind::Probe,
     ];
@@ -55,6 +70,11 @@ impl Kind {
             Kind::PlanKeep => "plan.keep",
             Kind::SubscriptionEnd => "subscription.end",
             Kind::MirrorProvision => "mirror_provision",
+            Kind::CouponCreate => "coupons.create",
+            Kind::PromotionCreate => "promotions.create",
+            Kind::CreditGrant => "credits.grant",
+            Kind::RefundCreate => "refunds.create",
+            Kind::CreditNoteCreate => "credit-notes.create",
             #[cfg(test)]
             Kind::Probe => "probe",
         }

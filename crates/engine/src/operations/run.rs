@@ -33,6 +33,11 @@ impl Run<'_> {
         &self.scope
     }
 
+    /// Its id: what its objects outside are marked with.
+    pub(crate) fn id(&self) -> &str {
+        self.operation.operation_id.as_str()
+    }
+
     /// What it changes.
     pub(crate) fn kind(&self) -> Kind {
         self.operation.kind

@@ -5,6 +5,7 @@ use serde_json::json;
 use tollgate_rules::billing::{CustomerFact, SubscriptionFact};
 use tollgate_rules::catalog::Plan;
 use tollgate_rules::ids::{CustomerId, OrgKey, PaymentMethodId, PlanCode};
+use tollgate_rules::subscription::{Stage, stage};
 
 use super::mirror::{KnownPlans, Mirror};
 use super::sql::{self, CustomerRow};
@@ -12,7 +13,7 @@ use crate::access::OrgScope;
 use crate::audit;
 use crate::db::{Error, Tx};
 use crate::engine::Engine;
-use crate::{ledger, orgs, plans};
+use crate::{incidents, ledger, orgs, plans};
 
 /// Something billing told us. Invoices have their own door.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,8 +81,25 @@ async fn subscription(engine: &Engine, tx: &mut Tx, cause: &Cause, fact: &Subscr
         entry = entry.before(before.audited());
     }
     audit::append(engine, tx, entry).await?;
+    several(engine, tx, org_key).await?;
     ledger::refresh(engine, tx, org_key).await?;
     Ok(Applied::Changed(org_key))
+}
+
+/// An org has one living subscription; another one is a matter for a person, who ends one of them.
+async fn several(engine: &Engine, tx: &mut Tx, org_key: OrgKey) -> Result<(), Error> {
+    let mirrors = sql::mirrors(tx, org_key).await?;
+    let living: Vec<&str> = mirrors
+        .iter()
+        .filter(|mirror| stage(mirror.status) == Stage::Live)
+        .map(|mirror| mirror.subscription_id.as_str())
+        .collect();
+    let (kind, subject) = (incidents::Kind::SeveralSubscriptions, format!("org {}", org_key.0));
+    if living.len() < 2 {
+        return incidents::close(engine, tx, kind, &subject).await;
+    }
+    let detail = format!("{} live beside each other; the newest with a plan counts", living.join(", "));
+    incidents::open(engine, tx, &incidents::Seen { org_key: org_key.0, kind, subject: &subject, detail: &detail }).await
 }
 
 async fn customer(engine: &Engine, tx: &mut Tx, cause: &Cause, fact: &CustomerFact) -> Result<Applied, Error> {

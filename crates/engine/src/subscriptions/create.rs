@@ -104,7 +104,7 @@ pub(crate) async fn advance(run: &mut Run<'_>) -> Result<Value, Stop> {
 }
 
 /// Whether the operation was begun so long ago that billing may not know its keys any more.
-pub(super) fn keys_are_forgotten(run: &Run<'_>) -> bool {
+pub(crate) fn keys_are_forgotten(run: &Run<'_>) -> bool {
     run.engine().clock().wall.now().since(run.begun_at()) > KEYS_KEPT
 }
 
@@ -130,6 +130,11 @@ pub(crate) async fn standing(engine: &Engine, scope: &OrgScope) -> Result<Standi
     let had_trial = sql::had_trial(&mut connection, scope.org_key()).await?;
     let mirror = facts::chosen(&mirrors).filter(|mirror| stage(mirror.status) != Stage::Ended).cloned();
     Ok(Standing { customer, mirror, had_trial })
+}
+
+/// The org's subscription that counts, unless it has ended.
+pub(crate) async fn living(engine: &Engine, scope: &OrgScope) -> Result<Option<SubscriptionId>, db::Error> {
+    Ok(standing(engine, scope).await?.mirror.map(|mirror| mirror.subscription_id))
 }
 
 fn existing(there: &Mirror, plan: &Plan, interval: Interval) -> Result<Created, Error> {

@@ -39,11 +39,13 @@ pub use upgrade::{Upgrade, Upgraded, upgrade};
 
 pub(crate) use apply_fact::{Applied, Cause, Fact, apply_fact};
 pub(crate) use create::{QUANTITY_MAX, standing};
+pub(crate) use create::{keys_are_forgotten, living};
 pub(crate) use differs::differs;
 pub(crate) use facts::facts;
 pub(crate) use mirror::Mirror;
 pub(crate) use snapshot::remember;
 pub(crate) use sql::CustomerRow;
+pub(crate) use sync::{stop, sync};
 
 use secrecy::SecretString;
 

@@ -11,7 +11,7 @@ use crate::operations::{Code, Refusal, Stop};
 
 /// Fetches a customer with its subscriptions under its lease and applies what came. Whichever of this and the webhook comes first
 /// wins; the second changes nothing.
-pub(super) async fn sync(engine: &Engine, cause: Cause, customer_id: &CustomerId) -> Result<(), Stop> {
+pub(crate) async fn sync(engine: &Engine, cause: Cause, customer_id: &CustomerId) -> Result<(), Stop> {
     let lease = Lease::acquire(engine, customer_id.as_str()).await.map_err(lost)?;
     let facts = match fetch(engine, customer_id).await {
         Ok(facts) => facts,
@@ -48,7 +48,7 @@ async fn fetch(engine: &Engine, customer_id: &CustomerId) -> Result<Vec<Fact>, b
 }
 
 /// What an error of billing means to an operation.
-pub(super) fn stop(error: billing::Error) -> Stop {
+pub(crate) fn stop(error: billing::Error) -> Stop {
     let detail = error.to_string();
     let refuse = |code, message: String| Stop::Refused(Refusal { code, message, reason: None, client_secret: None });
     match error {

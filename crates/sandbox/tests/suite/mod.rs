@@ -8,6 +8,7 @@ mod harness;
 mod idempotency;
 mod life;
 mod lists;
+mod official_clients;
 mod returns;
 mod stigg;
 mod taxes;

@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
+use tollgate_connectors::billing::{Permission, Seen};
 
 use super::Done;
 use crate::admin::{self, Request};
+use crate::assemble;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::failure::{Exit, Failure};
@@ -14,10 +16,6 @@ use crate::output::{self, Format, field};
 
 /// Open files below which a busy server runs out of connections.
 const OPEN_FILES_MIN: u64 = 4_096;
-
-/// What Tollgate calls at Stripe, for a restricted key.
-const STRIPE_PERMISSIONS: &str = "customers, products, prices, subscriptions, setup intents, payment methods: write; \
-     invoices, events, webhook endpoints: read";
 
 /// One finding.
 struct Finding {
@@ -35,7 +33,7 @@ pub(crate) async fn run(config: &Config, format: Format) -> Result<Done, Failure
     let data = DataDir::new(&config.data);
     let mut findings = vec![data_directory(&data)];
     findings.extend(database(config, &data).await);
-    findings.extend([stripe(config), webhooks(config), open_files(), listening(config, &data)]);
+    findings.extend([stripe(config).await, webhooks(config), open_files(), listening(config, &data)]);
     let all_well = findings.iter().all(|finding| finding.ok);
     let checks: Vec<Value> = findings.iter().map(shown).collect();
     format.print(&json!({"ok": all_well, "checks": checks}), told);
@@ -118,16 +116,37 @@ fn part(name: &str, check: &Value) -> Option<Finding> {
     Some(if check["ok"] == true { good(name, detail) } else { bad(name, detail, fix) })
 }
 
-fn stripe(config: &Config) -> Finding {
-    let Some(key) = &config.stripe_secret_key else {
+async fn stripe(config: &Config) -> Finding {
+    let Some(secret_key) = &config.stripe_secret_key else {
         return good("stripe", "STRIPE_SECRET_KEY is not set: `dev` needs none, `serve` bills nobody without it");
     };
-    let key = key.expose_secret();
+    let key = secret_key.expose_secret();
     let mode = if key.contains("_test_") { "test mode: nobody is charged" } else { "live mode" };
-    if key.starts_with("rk_") {
-        return good("stripe", format!("a restricted key, {mode}; it needs {STRIPE_PERMISSIONS}"));
+    if !key.starts_with("rk_") {
+        return good("stripe", format!("a secret key, {mode}"));
     }
-    good("stripe", format!("a secret key, {mode}"))
+    let seen = match assemble::stripe_at(&config.stripe_api_base, secret_key.clone()) {
+        Ok(billing) => billing.permissions().await.unwrap_or_default(),
+        Err(failure) => return bad("stripe", failure.what, "Check STRIPE_SECRET_KEY and STRIPE_API_BASE."),
+    };
+    let named = |permission: &Permission| {
+        format!("{}: {}", permission.resource, if permission.write { "Write" } else { "Read" })
+    };
+    let of = |wanted: fn(&Seen) -> bool| {
+        let found = seen.iter().filter(|(_, seen)| wanted(seen)).map(|(permission, _)| named(permission));
+        found.collect::<Vec<_>>().join(", ")
+    };
+    let (all, missing) = (of(|_| true), of(|seen| *seen == Seen::Missing));
+    let unknown = of(|seen| matches!(seen, Seen::Unknown(_)));
+    if !missing.is_empty() {
+        let fix = format!("Give the key these permissions in Stripe's dashboard: {missing}.");
+        return bad("stripe", format!("a restricted key, {mode}; it needs {all}; missing: {missing}"), fix);
+    }
+    if !unknown.is_empty() {
+        let fix = "Check STRIPE_SECRET_KEY, STRIPE_API_BASE and the way to Stripe.";
+        return bad("stripe", format!("a restricted key, {mode}; Stripe did not say whether it has {unknown}"), fix);
+    }
+    good("stripe", format!("a restricted key, {mode}; every permission it needs can be read: {all}"))
 }
 
 fn webhooks(config: &Config) -> Finding {

@@ -2,9 +2,13 @@
 
 mod accounts;
 mod activation;
+mod adjustment_answers;
+mod adjustment_lists;
+mod adjustments;
 mod alerts;
 mod billing;
 pub(crate) mod clock;
+mod endpoints;
 mod entitlements;
 mod flags;
 pub(crate) mod gate;
@@ -12,7 +16,9 @@ mod grants;
 mod holds;
 mod identity;
 mod inbox;
+mod incidents;
 mod invitations;
+mod invoice_explain;
 mod keys;
 pub(crate) mod ledger;
 mod members;
@@ -49,6 +55,7 @@ pub(crate) fn routes() -> Vec<Route> {
         plans::routes(),
         plan_changes::routes(),
         billing::routes(),
+        adjustments::routes(),
         entitlements::routes(),
         quota::routes(),
         usage::routes(),
@@ -58,6 +65,9 @@ pub(crate) fn routes() -> Vec<Route> {
         alerts::routes(),
         inbox::routes(),
         identity::routes(),
+        endpoints::routes(),
+        incidents::routes(),
+        invoice_explain::routes(),
         flags::routes(),
         quotas::routes(),
         overrides::routes(),
