@@ -26,7 +26,11 @@ pub(crate) fn generate(matches: &ArgMatches, format: Format) -> Result<Done, Fai
     let name = name.ok_or_else(|| Failure::usage("name the project: tollgate generate PROJECT"))?;
     let project = at(matches, name)?;
     let (made, plan) = run(&project, matches)?;
-    let next = if made { format!("cd {}/backend && less ../README.md", project.directory().display()) } else { after(&plan, name) };
+    let next = if made {
+        format!("cd {}/backend && less ../README.md", project.directory().display())
+    } else {
+        after(&plan, name)
+    };
     format.print(&data(&plan, &next), |_| told(&plan, &next));
     if matches.get_flag("autogenerate") {
         output::message(&format!("would run: {}", migrate_command(&plan)));
@@ -52,7 +56,8 @@ pub(crate) fn apply_plan(matches: &ArgMatches, format: Format) -> Result<Done, F
     let project = at(matches, name)?;
     if matches.get_flag("undo") {
         let files = project::undo(&project).map_err(failure)?;
-        format.print(&json!({"undone": files}), |_| format!("{files} files are as they were. The same again redoes it."));
+        format
+            .print(&json!({"undone": files}), |_| format!("{files} files are as they were. The same again redoes it."));
         return Ok(Done::Ok);
     }
     if !matches.get_flag("apply") {
@@ -161,7 +166,9 @@ fn told(plan: &Plan, next: &str) -> String {
 fn after(plan: &Plan, name: &str) -> String {
     match state(plan) {
         Done::ChangesPending => format!("tollgate apply-plan --apply {name}"),
-        Done::Conflicts if plan.changes() => format!("tollgate apply-plan --apply {name}  (conflicts stay as they are)"),
+        Done::Conflicts if plan.changes() => {
+            format!("tollgate apply-plan --apply {name}  (conflicts stay as they are)")
+        }
         Done::Conflicts => format!("tollgate apply-plan resolve {name} c1 --ours | --theirs | --markers | --merged"),
         Done::Ok => String::new(),
     }
@@ -170,7 +177,11 @@ fn after(plan: &Plan, name: &str) -> String {
 /// How the app's new migrations are run with the tool it uses.
 fn migrate_command(plan: &Plan) -> String {
     let new = plan.actions.iter().any(|a| a.op == Op::Create && matches!(a.kind, Kind::Migration { .. }));
-    if new { "cd backend && sqlx migrate run --source migrations  (or start the app: it does)".into() } else { String::new() }
+    if new {
+        "cd backend && sqlx migrate run --source migrations  (or start the app: it does)".into()
+    } else {
+        String::new()
+    }
 }
 
 fn step(directory: &Path, program: &str, arguments: &[&str]) -> Result<(), Failure> {

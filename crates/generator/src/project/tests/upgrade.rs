@@ -44,7 +44,9 @@ fn an_upgrade_over_edits_changes_only_what_the_template_changed() {
     assert_eq!((plan.template.from.as_deref(), plan.template.to.as_str()), (Some("1.0.0"), "1.1.0"));
     apply(&project, &[current()]).expect("it applies");
     let merged = fs::read_to_string(&error).expect("it is there");
-    for line in ["#[derive(Debug)]", "    /// Our fault, alas: told in the log, not to the caller.", "// My own last line."] {
+    for line in
+        ["#[derive(Debug)]", "    /// Our fault, alas: told in the log, not to the caller.", "// My own last line."]
+    {
         assert!(merged.lines().any(|one| one == line), "{line:?} is in\n{merged}");
     }
     assert_eq!(fs::read_to_string(&readme).expect("it is there"), "# My own\n");
@@ -57,8 +59,9 @@ fn every_template_renders_for_every_kind_of_field_the_same_each_time() {
         d = \"boolean?\"\ne = \"timestamp\"\nf = \"ref:box_a?\"\n";
     let files = |template: &Template| {
         let place = tempfile::tempdir().expect("a temporary directory can be made");
-        let project = Project::at(place.path(), "all").expect("a sound name");
-        let request = Request { description: Some(description), template: None, templates: std::slice::from_ref(template) };
+        let project = Project::at(place.path(), "kinds").expect("a sound name");
+        let request =
+            Request { description: Some(description), template: None, templates: std::slice::from_ref(template) };
         generate(&project, request).expect("it is generated");
         let mut files = Vec::new();
         super::collect(project.directory(), "", &mut files);
