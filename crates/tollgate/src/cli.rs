@@ -57,6 +57,7 @@ pub(crate) fn command() -> Command {
                 .about("Puts a backup in place of the embedded database; the server must be stopped")
                 .arg(required("from", "FILE", "What `tollgate backup` wrote")),
         )
+        .subcommands(crate::commands::generator_commands())
         .subcommand(Command::new("openapi").about("Prints the OpenAPI document"))
         .subcommand(completions())
         .subcommand(

@@ -5,6 +5,8 @@ mod backup;
 mod dev;
 mod doctor;
 mod explain;
+mod generate;
+mod generate_cli;
 mod keys;
 mod migrate;
 mod plans;
@@ -21,6 +23,8 @@ use crate::failure::Failure;
 use crate::output::{self, Format};
 use crate::{cli, settings};
 
+pub(crate) use generate_cli::commands as generator_commands;
+
 /// How a command that did not fail ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Done {
@@ -28,6 +32,8 @@ pub(crate) enum Done {
     Ok,
     /// It looked only, and found changes to make or something that does not add up.
     ChangesPending,
+    /// Something needs a person.
+    Conflicts,
 }
 
 /// Runs the command of this line.
@@ -49,6 +55,9 @@ pub(crate) async fn run(matches: &ArgMatches) -> Result<Done, Failure> {
         "usage" => usage::run(&load(Mode::Serve, matches)?, inner, format).await,
         "backup" => backup::create(&load(Mode::Serve, matches)?, inner, format).await,
         "restore" => backup::restore(&load(Mode::Serve, matches)?, inner, format).await,
+        "generate" => generate::generate(inner, format),
+        "apply-plan" => generate::apply_plan(inner, format),
+        "day-one" => generate::day_one(inner),
         "openapi" => {
             output::data_line(&tollgate_web::openapi_document().to_string());
             Ok(Done::Ok)

@@ -44,6 +44,7 @@ fn ended(outcome: Result<commands::Done, Failure>) -> ExitCode {
     match outcome {
         Ok(commands::Done::Ok) => ExitCode::SUCCESS,
         Ok(commands::Done::ChangesPending) => Exit::ChangesPending.into(),
+        Ok(commands::Done::Conflicts) => Exit::Conflict.into(),
         Err(failure) => {
             output::message(&format!("tollgate: {failure}"));
             failure.exit.into()

@@ -4,6 +4,7 @@
 //! without a new version. Periods live on the items: a subscription has no period of its own since `basil`.
 
 mod adjustments;
+mod endpoint;
 mod event;
 mod schedule;
 
@@ -15,6 +16,7 @@ pub use adjustments::{
     BalanceTransaction, Charge, Coupon, CreditNote, InvoicePayment, NoteRefund, OPERATION_MARK, PaidBy, PaidIntent,
     PromotionCode, Refund, is_marked,
 };
+pub use endpoint::WebhookEndpoint;
 pub use event::{Event, EventData, EventObject, PreviousAttributes};
 pub use schedule::{Phase, PhaseItem, PhaseSpan, Schedule};
 
@@ -487,29 +489,5 @@ pub struct PaymentIntent {
 impl std::fmt::Debug for PaymentIntent {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "PaymentIntent({}, {})", self.id, self.status)
-    }
-}
-
-/// A webhook endpoint; its secret is only in the answer to its creation.
-#[derive(Clone, PartialEq, Deserialize)]
-pub struct WebhookEndpoint {
-    /// `we_…`
-    pub id: String,
-    /// Where it sends.
-    pub url: String,
-    /// `enabled` or `disabled`.
-    pub status: Option<String>,
-    /// The version of the objects it sends.
-    pub api_version: Option<String>,
-    /// What it sends.
-    #[serde(default)]
-    pub enabled_events: Vec<String>,
-    /// `whsec_…`
-    pub secret: Option<String>,
-}
-
-impl std::fmt::Debug for WebhookEndpoint {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "WebhookEndpoint({})", self.id)
     }
 }

@@ -1,6 +1,5 @@
--- Changes of plan: what was shown to a customer, and what is going to happen by itself.
+-- Changes of plan: what was shown to a customer.
 
--- table: quotes — Previews of plan changes with the amount that was shown; confirming one charges exactly that. retention: 30 days
 CREATE TABLE quotes (
   org_key BIGINT NOT NULL REFERENCES organizations (org_key),
   quote_id TEXT NOT NULL,
@@ -10,4 +9,5 @@ CREATE TABLE quotes (
   confirmed_at BIGINT,
   PRIMARY KEY (org_key, quote_id)
 );
+COMMENT ON TABLE quotes IS 'Previews of plan changes with the amount that was shown; confirming one charges exactly that. retention: 30 days';
 CREATE INDEX quotes_by_age ON quotes (created_at);

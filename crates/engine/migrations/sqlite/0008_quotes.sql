@@ -1,4 +1,4 @@
--- Changes of plan: what was shown to a customer, and what is going to happen by itself.
+-- Changes of plan: what was shown to a customer.
 
 -- table: quotes — Previews of plan changes with the amount that was shown; confirming one charges exactly that. retention: 30 days
 CREATE TABLE quotes (

@@ -152,6 +152,13 @@ const RESERVED: &[&str] = &[
 
 /// What the generated app already has.
 const TAKEN: &[&str] = &[
+    "app",
+    "error",
+    "guard",
+    "lib",
+    "main",
+    "support",
+    "token",
     "account",
     "auth",
     "backend",

@@ -1,6 +1,7 @@
 //! Projects on a real disk: first runs, upgrades, conflicts, crashes, undo; and random histories of all of them.
 
 mod histories;
+mod upgrade;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

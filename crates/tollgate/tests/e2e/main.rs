@@ -7,6 +7,7 @@ mod backups;
 mod command_line;
 mod database;
 mod durability;
+mod generator;
 mod hard_stop;
 mod journey;
 mod log_lines;
