@@ -23,6 +23,13 @@ pub(super) fn invoice(period: Period, now: Timestamp) -> Invoice {
     if now < period.end.plus(INVOICE_OPEN) { Invoice::Open } else { Invoice::Final }
 }
 
+/// Whether a place's units still reach its invoice. Where no meter counts for it, they are settled as soon as the period is over, so
+/// that the item stands on the invoice that is a draft then.
+pub(super) fn phase(place: &Place, now: Timestamp) -> Invoice {
+    let over = !place.position.metered && now >= place.period.end;
+    if over { Invoice::Final } else { invoice(place.period, now) }
+}
+
 /// Works out, under the org's lock, what is next for every place of an org, and freezes it; what was frozen is to be sent.
 pub(super) async fn freeze(engine: &Engine, org_key: OrgKey) -> Result<Vec<Report>, Error> {
     let task = engine.clone();
@@ -71,7 +78,7 @@ pub(super) async fn priced(
     };
     let block = place.position.block;
     let catalog = OveragePolicy::Metered { amount_minor: block.amount_minor, per_units: block.per_units };
-    place.position.metered = plan.allowance(&place.metric).policy == catalog;
+    place.position.metered &= plan.allowance(&place.metric).policy == catalog;
     Ok(plan.prices.first().map(|price| (place, price.amount.currency.as_str().to_owned())))
 }
 
@@ -106,7 +113,7 @@ async fn next(
         occurred_at,
         created_at: now,
     };
-    Ok(match place.position.next(invoice(place.period, now)) {
+    Ok(match place.position.next(phase(place, now)) {
         Next::Nothing => None,
         Next::Report(units) => Some(blank(Kind::Event, units, 0, moment(tx, place, now).await?)),
         Next::Settle(minor) => Some(blank(Kind::Item, 0, minor, now)),

@@ -114,7 +114,7 @@ async fn open_orgs(engine: &Engine, org: Option<OrgKey>) -> Result<BTreeSet<OrgK
         after = last;
         for place in places {
             if let Some((place, _)) = freeze::priced(engine, &mut connection, place).await?
-                && place.position.next(freeze::invoice(place.period, now)) != tollgate_rules::metering::Next::Nothing
+                && place.position.next(freeze::phase(&place, now)) != tollgate_rules::metering::Next::Nothing
             {
                 orgs.insert(place.org_key);
             }

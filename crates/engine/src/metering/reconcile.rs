@@ -8,7 +8,7 @@ use tollgate_rules::ids::{Metric, OrgId, OrgKey};
 use tollgate_rules::metering::{Invoice, Next};
 use tollgate_rules::time::Timestamp;
 
-use super::freeze::{self, invoice, whole_minute};
+use super::freeze::{self, phase, whole_minute};
 use super::sql::{self, Place, Where};
 use super::{AGE_MAX, Error, at_stripe, report};
 use crate::access::{Caller, CallerKind, OperatorScope, OrgRef};
@@ -168,12 +168,12 @@ async fn compare_billing(engine: &Engine, org: Option<&OrgRef>, found: &mut Foun
 /// Billing must have what was reported; and once the invoice is final, all that is charged must have been told.
 async fn compare_place(engine: &Engine, place: &Place, now: Timestamp, found: &mut Found) -> Result<(), Error> {
     let position = place.position;
-    let settled = invoice(place.period, now) == Invoice::Final && position.next(Invoice::Final) == Next::Nothing;
+    let settled = phase(place, now) == Invoice::Final && position.next(Invoice::Final) == Next::Nothing;
     let counted = if position.reported == 0 { 0 } else { counted(engine, place).await? };
     found.reconciled.recorded = found.reconciled.recorded.saturating_add(position.overage);
     let billed = if settled { position.overage } else { counted };
     found.reconciled.billed = found.reconciled.billed.saturating_add(billed);
-    let owed = invoice(place.period, now) == Invoice::Final && !settled;
+    let owed = phase(place, now) == Invoice::Final && !settled;
     let (expected, got) = if owed { (position.overage, position.reported) } else { (position.reported, counted) };
     if expected != got {
         found.untold.insert(place.org_key);

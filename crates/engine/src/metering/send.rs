@@ -51,6 +51,10 @@ async fn event(engine: &Engine, report: &Report) -> Result<End, Error> {
     if late {
         return Ok(End::Late);
     }
+    if now >= report.period.end && !has_item(engine, report).await? {
+        // The invoice was drafted without the meter's line: no report can reach it any more.
+        return Ok(End::Late);
+    }
     ensure_item(engine, report).await?;
     fault::point(engine, "metering.item_ensured").map_err(db::Error::from)?;
     let told = MeterEvent {
@@ -83,6 +87,13 @@ async fn was_counted(engine: &Engine, report: &Report) -> Result<bool, Error> {
     let start = whole_minute(report.occurred_at);
     let minute = (start, start.plus(Duration::from_secs(60)));
     Ok(engine.billing().meter_total(&meter_id, &report.customer_id, minute).await? == report.units)
+}
+
+/// Whether the meter has a line on the invoices of the report's subscription.
+async fn has_item(engine: &Engine, report: &Report) -> Result<bool, Error> {
+    let meter_id = at_stripe::ensure_meter(engine, &report.metric).await?;
+    let items = engine.billing().metered_items(&report.subscription_id).await?;
+    Ok(items.iter().any(|item| item.meter_id == meter_id))
 }
 
 async fn ensure_item(engine: &Engine, report: &Report) -> Result<(), Error> {

@@ -23,7 +23,7 @@ pub(super) struct Place {
     pub(super) subscription_id: SubscriptionId,
     pub(super) plan_code: String,
     pub(super) plan_version: u32,
-    /// `metered` is filled in by who knows the plan.
+    /// `metered` only says that no report came too late; the rest of it is filled in by who knows the plan.
     pub(super) position: Position,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Place {
 const POSITIONS: Statement = Statement::new(
     "metering.positions",
     "SELECT t.org_key, t.org_id, t.period_no, t.period_key, t.period_start, t.period_end, t.metric, t.subscription_id, t.plan_code,
-            t.plan_version, t.overage, t.metered_minor, t.metered_units, t.reported, t.items_minor,
+            t.plan_version, t.overage, t.metered_minor, t.metered_units, t.reported, t.items_minor, t.late,
             (SELECT r.block_minor FROM meter_reports AS r
              WHERE r.org_key = t.org_key AND r.period_no = t.period_no AND r.metric = t.metric AND r.kind = 'event'
                AND r.state IN ('frozen', 'sent')
@@ -49,7 +49,10 @@ const POSITIONS: Statement = Statement::new(
                   AND r.state IN ('frozen', 'sent')), 0) AS BIGINT) AS reported,
               CAST(COALESCE((SELECT SUM(r.amount_minor) FROM meter_reports AS r
                 WHERE r.org_key = c.org_key AND r.period_no = c.period_no AND r.metric = c.metric AND r.kind = 'item'
-                  AND r.state IN ('frozen', 'sent')), 0) AS BIGINT) AS items_minor
+                  AND r.state IN ('frozen', 'sent')), 0) AS BIGINT) AS items_minor,
+              (SELECT COUNT(*) FROM meter_reports AS r
+                WHERE r.org_key = c.org_key AND r.period_no = c.period_no AND r.metric = c.metric AND r.kind = 'event'
+                  AND r.state = 'late') AS late
        FROM usage_counters AS c
        JOIN usage_periods AS p ON p.org_key = c.org_key AND p.period_no = c.period_no
        JOIN organizations AS o ON o.org_key = c.org_key
@@ -104,7 +107,7 @@ fn place(row: &Row) -> Result<Place, Error> {
             reported: row.i64("reported")?,
             reported_at: block("last_minor", "last_units")?,
             items_minor: row.i64("items_minor")?,
-            metered: true,
+            metered: row.i64("late")? == 0,
         },
     })
 }

@@ -144,6 +144,19 @@ on_stage! {
         }
     }
 
+    async fn what_was_never_reported_before_the_period_ended_is_on_its_invoice_all_the_same(stage: Stage) {
+        let scope = growing(&stage).await;
+        live_until(&stage, days(15)).await;
+        used(&stage, &scope, "a", 101_600).await;
+        let end = crate::subscriptions::entitlements(&stage, &scope, None).await.unwrap().period.unwrap().end;
+        live_until(&stage, end.plus(Duration::from_secs(1))).await;
+        live_until(&stage, end.plus(Duration::from_secs(2 * 3_600))).await;
+        let newest = invoices(&stage, &scope).await.remove(0);
+        assert_eq!(newest.total.minor, 39_900 + 2 * 300, "{:?}", newest.lines);
+        let found = compared(&stage).await;
+        assert_eq!((found.drift, found.recorded, found.billed), (0, 1_600, 1_600), "{:?}", found.orgs);
+    }
+
     async fn an_answer_that_is_lost_counts_once(stage: Stage) {
         let scope = growing(&stage).await;
         live_until(&stage, days(15)).await;
