@@ -22,6 +22,8 @@ const ACTOR: &str = "clerk";
 pub(super) struct After {
     /// Sessions and users whose tokens are refused from now on.
     refused: Vec<String>,
+    /// Users whose memberships changed.
+    members: Vec<UserId>,
     /// Orgs that were closed.
     closed: Vec<OrgScope>,
     /// Whether anything changed.
@@ -33,6 +35,9 @@ impl After {
     pub(super) fn carry_out(&self, engine: &Engine) {
         for subject in &self.refused {
             tokens::refuse(engine, subject);
+        }
+        for user_id in &self.members {
+            engine.credentials().forget_user(user_id);
         }
         for scope in &self.closed {
             orgs::forget_closed(engine, scope);
@@ -82,6 +87,7 @@ async fn user_gone(engine: &Engine, tx: &mut Tx, user_id: &UserId, after: &mut A
         sql::remove_everywhere(tx, user_id, engine.now()).await?;
         tokens::refuse_stored(engine, tx, user_id.as_str()).await?;
         after.refused.push(user_id.to_string());
+        after.members.push(user_id.clone());
         after.changed = true;
     }
     Ok(())
@@ -172,6 +178,7 @@ async fn apply_membership(
     }
     if sql::put_membership(tx, &scope, membership, engine.now()).await? {
         after.changed = true;
+        after.members.push(membership.user_id.clone());
         let entry = Entry::of(&scope, "members.put", membership.user_id.as_str());
         audit::append(engine, tx, entry.after(json!({ "role": membership.role }))).await?;
     }
@@ -204,6 +211,7 @@ pub(super) async fn remove(
 ) -> Result<(), Error> {
     if sql::remove_membership(tx, scope, user_id, engine.now()).await? {
         after.changed = true;
+        after.members.push(user_id.clone());
         audit::append(engine, tx, Entry::of(scope, "members.remove", user_id.as_str())).await?;
     }
     Ok(())
