@@ -13,7 +13,7 @@ use crate::call::Call;
 use crate::routes::{Access, Route};
 use crate::{caller, errors, failures};
 use wire::{
-    CodeBody, EmailBody, RefreshBody, ResetBody, SentBody, SessionBody, SignInBody, SignUpBody, TokensBody,
+    CodeBody, EmailBody, PasswordResetBody, RefreshBody, SentBody, SessionBody, SignInBody, SignUpBody, TokensBody,
     VerifiedBody, tokens_body,
 };
 
@@ -126,11 +126,11 @@ async fn forgot(call: Call) -> Result<Answer, ApiError> {
 }
 
 /// Sets the password anew with the code of the letter, and signs out everywhere
-#[utoipa::path(post, path = "/api/auth/password.reset", tag = "accounts", request_body = ResetBody,
+#[utoipa::path(post, path = "/api/auth/password.reset", tag = "accounts", request_body = PasswordResetBody,
     responses((status = 200, description = "The password is set", body = SentBody)))]
 async fn reset(call: Call) -> Result<Answer, ApiError> {
     caller::same_site(&call.app, &call.parts)?;
-    let body: ResetBody = call.json()?;
+    let body: PasswordResetBody = call.json()?;
     let password = SecretString::from(body.password);
     let done = accounts::reset(call.app.engine(), body.code.trim(), &password, call.caller.corr_id()).await;
     done.map_err(refused)?;

@@ -33,7 +33,7 @@ struct CodeCreateBody {
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct CodeBody {
+struct ActivationCodeBody {
     /// Eight letters in two groups, shown this once.
     code: String,
     /// When it ends: in ten minutes.
@@ -44,13 +44,16 @@ struct CodeBody {
 ///
 /// It is typed into the plugin there and exchanged once at `/oauth/token`. A code made before for the same site and not used ends.
 #[utoipa::path(post, path = "/api/activation/codes.create", tag = "activation", request_body = CodeCreateBody,
-    responses((status = 200, description = "The code", body = CodeBody)))]
+    responses((status = 200, description = "The code", body = ActivationCodeBody)))]
 async fn create_code(call: Call) -> Result<Answer, ApiError> {
     let body: CodeCreateBody = call.json()?;
     let domain = activation::site_domain(&body.site_domain).map_err(refused)?;
     let scope = call.org(body.org_id.as_deref()).await?;
     let made = activation::create_code(call.app.engine(), &call.caller, &scope, &domain).await.map_err(refused)?;
-    Ok(Answer::data(&CodeBody { code: made.code.expose_secret().to_owned(), expires_at: made.expires_at.to_string() }))
+    Ok(Answer::data(&ActivationCodeBody {
+        code: made.code.expose_secret().to_owned(),
+        expires_at: made.expires_at.to_string(),
+    }))
 }
 
 #[derive(Deserialize, IntoParams)]

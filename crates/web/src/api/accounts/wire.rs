@@ -102,7 +102,7 @@ pub(super) struct EmailBody {
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ResetBody {
+pub(super) struct PasswordResetBody {
     /// The code of the letter.
     pub(super) code: String,
     /// The new password: 8 to 128 characters, none of the common ones.
