@@ -35,7 +35,7 @@ pub use statement::Statement;
 pub use tx::{Connection, Tx};
 
 pub(crate) use migrations::STATEMENTS;
-pub(crate) use sqlite::{check_file, lock as lock_file};
+pub(crate) use sqlite::{check_file, lock as lock_file, open_copy};
 
 /// Where the database is.
 #[derive(Debug, Clone)]

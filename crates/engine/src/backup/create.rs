@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use super::check::{damage, write_checksum};
 use super::{Error, file_error};
 use crate::access::OperatorScope;
 use crate::audit;
-use crate::db::{Kind, Lane, check_file};
+use crate::db::{Kind, Lane};
 use crate::engine::Engine;
 
 /// A finished backup.
@@ -50,9 +51,10 @@ pub(super) async fn copy(engine: &Engine, target: &Path) -> Result<Created, Erro
         std::fs::remove_file(&partial).map_err(|error| file_error(&partial, error))?;
     }
     engine.db().copy_into(&partial).await?;
-    if let Some(damage) = check_file(&partial).await? {
+    if let Some(damage) = damage(&partial).await? {
         return Err(Error::Damaged(damage));
     }
+    write_checksum(&partial, target)?;
     let bytes = make_durable(&partial, target)?;
     Ok(Created { path: target.to_owned(), bytes })
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::check::checksum_path;
 use super::create::copy;
 use crate::db::{Error, Lane};
 use crate::engine::Engine;
@@ -53,6 +54,8 @@ pub(crate) async fn daily(engine: &Engine) -> Result<Outcome, Failure> {
         if let Err(error) = std::fs::remove_file(folder.join(&name)) {
             tracing::warn!(%error, name, "an old backup could not be deleted");
         }
+        // Backups of earlier releases have no checksum.
+        let _ = std::fs::remove_file(checksum_path(&folder.join(&name)));
     }
     Ok(Outcome::Again { at: engine.now().plus(DAY) })
 }

@@ -1,7 +1,9 @@
 //! Copies of the embedded database: while it runs, and back again when it does not.
 //!
-//! A backup is one file, a prefix of history, checked before it gets its name. PostgreSQL is backed up with its own tools.
+//! A backup is one file, a prefix of history, with its checksum beside it. Before it gets its name, and before it is restored, it is read
+//! whole and its ledger is counted again. PostgreSQL is backed up with its own tools.
 
+mod check;
 mod create;
 mod daily;
 mod restore;

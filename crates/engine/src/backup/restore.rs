@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::check::{compare_checksum, damage};
 use super::create::make_durable;
 use super::{Error, file_error};
-use crate::db::{check_file, lock_file};
+use crate::db::lock_file;
 
 /// What was restored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,9 +24,10 @@ pub struct Restored {
 /// [`Error::InUse`] while a server has the data file, [`Error::Damaged`] for a backup that is not sound: then nothing is touched.
 pub async fn restore(backup: &Path, data_file: &Path) -> Result<Restored, Error> {
     let _lock = lock_file(data_file)?;
+    compare_checksum(backup)?;
     let partial = suffixed(data_file, ".restoring");
     std::fs::copy(backup, &partial).map_err(|error| file_error(backup, error))?;
-    if let Some(damage) = check_file(&partial).await? {
+    if let Some(damage) = damage(&partial).await? {
         std::fs::remove_file(&partial).map_err(|error| file_error(&partial, error))?;
         return Err(Error::Damaged(damage));
     }

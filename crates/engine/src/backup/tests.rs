@@ -4,7 +4,7 @@ use tollgate_rules::access::Permission;
 use tollgate_rules::ids::OrgId;
 
 use super::{Error, create, restore, to_delete};
-use crate::db::{Kind, Migrate, Source};
+use crate::db::{Kind, Lane, Migrate, Source};
 use crate::engine::Engine;
 use crate::jobs;
 use crate::testing::{TestDb, TestEngine, settings};
@@ -58,6 +58,41 @@ async fn a_damaged_backup_is_refused_and_nothing_is_touched() {
 }
 
 #[tokio::test]
+async fn one_flipped_bit_is_found_by_the_checksum() {
+    let engine = TestEngine::open(Kind::Sqlite, "flipped").await.unwrap();
+    engine.org("org_a").await;
+    let other = TestDb::sqlite();
+    let Source::Sqlite { path } = other.source() else { panic!("embedded") };
+    let copy = path.with_file_name("copy.db");
+    create(&engine, &engine.server(), &copy).await.unwrap();
+    let mut bytes = std::fs::read(&copy).unwrap();
+    let name = bytes.windows(5).position(|window| window == b"org_a").expect("the org's id is in the file");
+    bytes[name + 4] ^= 1;
+    std::fs::write(&copy, bytes).unwrap();
+    let refused = restore(&copy, &path).await;
+    assert!(matches!(refused, Err(Error::Damaged(_))), "{refused:?}");
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_backup_whose_ledger_does_not_add_up_is_refused() {
+    let engine = TestEngine::open(Kind::Sqlite, "drifted").await.unwrap();
+    engine.org("org_a").await;
+    let org_key = engine.scope("org_a").await.org_key();
+    let write = async {
+        let mut tx = engine.engine.db().begin(Lane::Control).await?;
+        crate::ledger::sql::plant_counter(&mut tx, org_key).await?;
+        tx.commit().await
+    };
+    let written: Result<(), crate::db::Error> = write.await;
+    written.unwrap();
+    let other = TestDb::sqlite();
+    let Source::Sqlite { path } = other.source() else { panic!("embedded") };
+    let refused = create(&engine, &engine.server(), &path.with_file_name("copy.db")).await;
+    assert!(matches!(refused, Err(Error::Damaged(_))), "{refused:?}");
+}
+
+#[tokio::test]
 async fn postgres_is_handed_to_its_own_tools() {
     let Some(engine) = TestEngine::open(Kind::Postgres, "postgres_is_handed_to_its_own_tools").await else { return };
     let refused = create(&engine, &engine.server(), std::path::Path::new("never.db")).await;
@@ -73,7 +108,7 @@ async fn the_daily_backup_makes_a_file_and_comes_again() {
     jobs::run_due(&engine).await.unwrap();
     let Source::Sqlite { path } = engine.db.source() else { panic!("embedded") };
     let files = std::fs::read_dir(path.with_file_name("backups")).unwrap().count();
-    assert_eq!(files, 1);
+    assert_eq!(files, 2, "the backup and its checksum");
     let queued = jobs::Filter { state: Some(jobs::State::Queued), kind: Some(jobs::Kind::Backup) };
     let again = jobs::list(&engine, &engine.server(), queued, &crate::paging::Paging::default()).await.unwrap();
     assert_eq!(again.items.len(), 1);

@@ -291,6 +291,14 @@ pub(crate) async fn check_file(path: &Path) -> Result<Option<String>, Error> {
     Ok((found == 0).then(|| "it is no database of this program".to_owned()))
 }
 
+/// Opens a file that nobody writes for reading; close the pool when done.
+pub(crate) async fn open_copy(path: &Path) -> Result<(SqlitePool, Connection), Error> {
+    let options = SqliteConnectOptions::new().filename(path).read_only(true);
+    let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
+    let connection = Connection(Handle::SqliteRead(pool.acquire().await?));
+    Ok((pool, connection))
+}
+
 async fn check_version(connection: &mut SqliteConnection) -> Result<(), OpenError> {
     let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(connection).await?;
     if has_wal_reset_fix(&version) { Ok(()) } else { Err(OpenError::SqliteTooOld { found: version }) }

@@ -68,3 +68,4 @@ pub use verify::{Drift, Verified, rebuild, verify};
 
 pub(crate) use commit::Ledger;
 pub(crate) use rollover::lock;
+pub(crate) use verify::differing;

@@ -17,6 +17,8 @@ pub(super) use load::{
     counters, expired_holds, heads, heads_locked, holds_by_id, known_events, next_hold_end, periods_by_no,
 };
 pub(super) use open::{insert_head, insert_period, limit_history, period_keys, period_of, save_head, save_period_end};
+#[cfg(test)]
+pub(crate) use prove::plant_counter;
 pub(super) use prove::{
     counter_drift, hold_drift, rebuild_counters, rebuild_held, rebuild_rollups, rollup_drift, totals,
 };

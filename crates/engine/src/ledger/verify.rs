@@ -4,7 +4,7 @@ use tollgate_rules::ids::{Metric, OrgKey};
 
 use super::{Error, rollover, rows, sql};
 use crate::access::{OperatorScope, OrgRef};
-use crate::db::{self, Lane, Row};
+use crate::db::{self, Connection, Lane, Row};
 use crate::engine::Engine;
 
 /// What a recount found.
@@ -66,6 +66,14 @@ pub async fn verify(engine: &Engine, _: &OperatorScope, org: Option<&OrgRef>) ->
     let sizes = verified.drifts.iter().map(|drift| drift.stored.saturating_sub(drift.counted).saturating_abs());
     verified.drift = sizes.fold(0, i64::saturating_add);
     Ok(verified)
+}
+
+/// How many numbers of a database differ from what its events and holds say; at most 30,000 are found.
+pub(crate) async fn differing(connection: &mut Connection) -> Result<usize, db::Error> {
+    let used = sql::counter_drift(connection, None).await?;
+    let held = sql::hold_drift(connection, None).await?;
+    let rollups = sql::rollup_drift(connection, None).await?;
+    Ok(used.len() + held.len() + rollups.len())
 }
 
 /// Makes the counters and rollups of an org anew from its events and holds, under the org's lock.

@@ -196,3 +196,14 @@ pub(crate) async fn plant_drift(tx: &mut Tx, org_key: OrgKey) -> Result<(), Erro
     tx.execute(&ROLLUPS, &[org_key.0.into()]).await?;
     Ok(())
 }
+
+/// Makes a counter that no event has moved.
+#[cfg(test)]
+pub(crate) async fn plant_counter(tx: &mut Tx, org_key: OrgKey) -> Result<(), Error> {
+    const COUNTER: Statement = Statement::new(
+        "ledger.plant_counter",
+        "INSERT INTO usage_counters (org_key, period_no, metric, granted, limit_version, used, held) VALUES ($1, 1, 'api_call', 0, 1, 7, 0)",
+    );
+    tx.execute(&COUNTER, &[org_key.0.into()]).await?;
+    Ok(())
+}
