@@ -71,7 +71,7 @@ async fn paid_invoice(stage: &Stage, scope: &OrgScope) -> InvoiceId {
 async fn a_coupon_lowers_the_next_invoice(kind: Kind) {
     let Some((stage, life, scope)) = stage(kind, "a_coupon_lowers_the_next_invoice").await else { return };
     let made = create_coupon(&stage.engine, &scope, coupon(), WHY).await.unwrap();
-    assert_eq!(listed(&stage, Of::Coupon).await, [made.clone()]);
+    assert_eq!(listed(&stage, Of::Coupon).await, std::slice::from_ref(&made));
     assert_eq!(audited(&stage, "coupons.create").await, 1);
     let coupon_id = made.adjustment.billing_id().to_owned();
     let asked = Promotion {

@@ -25,7 +25,7 @@ on_both! {
         let page = list(&engine, &scope, &filter, &Paging::new(Some(1), None).unwrap()).await.unwrap();
         let cursor = page.next.as_deref();
         let rest = list(&engine, &scope, &filter, &Paging::new(Some(1), cursor).unwrap()).await.unwrap();
-        let mut both = vec![page.items[0].clone(), rest.items[0].clone()];
+        let mut both = [page.items[0].clone(), rest.items[0].clone()];
         both.sort_by(|one, other| one.subject.cmp(&other.subject));
         assert_eq!(both.iter().map(|one| (one.subject.as_str(), one.seen)).collect::<Vec<_>>(), [("job_1", 2), ("job_2", 1)]);
         close_by_operator(&engine, &scope, &both[0].incident_id, "fixed").await.unwrap();
