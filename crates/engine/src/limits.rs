@@ -87,6 +87,35 @@ pub struct Limits {
     pub inbox_attempts_max: i64,
     /// How often idle workers look into the inbox.
     pub inbox_poll: Duration,
+    /// Accounts, sessions, members.
+    pub people: People,
+    /// Tries of a letter before it is a dead letter: at the longest pause, more than half a day.
+    pub mail_attempts_max: i64,
+    /// How long an activation code is valid.
+    pub activation_code_lifetime: Duration,
+    /// How long a refresh token is valid while nobody uses it.
+    pub refresh_token_idle: Duration,
+    /// How long a line of refresh tokens is valid at most.
+    pub refresh_family_lifetime: Duration,
+    /// How long a used refresh token still answers with its successor: a lost answer is the common case.
+    pub refresh_grace: Duration,
+    /// Unknown codes one address may try in ten minutes.
+    pub guesses_per_address_max: u32,
+    /// Unknown codes all addresses may try in ten minutes.
+    pub guesses_max: u32,
+    /// How long an access token of a site or an org is valid.
+    pub access_token_lifetime: Duration,
+    /// On several nodes: how often a node asks what others revoked.
+    pub revocations_heard_every: Duration,
+    /// Systems of the operator's that are told of what happens.
+    pub outgoing_endpoints_max: i64,
+    /// How often reconciliation looks for what webhooks did not tell (business time).
+    pub reconcile_every: Duration,
+}
+
+/// The limits of accounts, their sessions and memberships.
+#[derive(Debug, Clone)]
+pub struct People {
     /// Wall time without a call after which a session is over.
     pub session_idle: Duration,
     /// Wall time after which a session is over whatever is done.
@@ -121,28 +150,6 @@ pub struct Limits {
     pub address_failures_max: u32,
     /// Failures with credentials from anywhere within a minute.
     pub global_failures_max: u32,
-    /// Tries of a letter before it is a dead letter: at the longest pause, more than half a day.
-    pub mail_attempts_max: i64,
-    /// How long an activation code is valid.
-    pub activation_code_lifetime: Duration,
-    /// How long a refresh token is valid while nobody uses it.
-    pub refresh_token_idle: Duration,
-    /// How long a line of refresh tokens is valid at most.
-    pub refresh_family_lifetime: Duration,
-    /// How long a used refresh token still answers with its successor: a lost answer is the common case.
-    pub refresh_grace: Duration,
-    /// Unknown codes one address may try in ten minutes.
-    pub guesses_per_address_max: u32,
-    /// Unknown codes all addresses may try in ten minutes.
-    pub guesses_max: u32,
-    /// How long an access token of a site or an org is valid.
-    pub access_token_lifetime: Duration,
-    /// On several nodes: how often a node asks what others revoked.
-    pub revocations_heard_every: Duration,
-    /// Systems of the operator's that are told of what happens.
-    pub outgoing_endpoints_max: i64,
-    /// How often reconciliation looks for what webhooks did not tell (business time).
-    pub reconcile_every: Duration,
 }
 
 impl Default for Limits {
@@ -189,6 +196,25 @@ impl Default for Limits {
             customer_lease_wait: Duration::from_secs(15),
             inbox_attempts_max: 12,
             inbox_poll: Duration::from_millis(200),
+            people: People::default(),
+            mail_attempts_max: 300,
+            activation_code_lifetime: Duration::from_secs(600),
+            refresh_token_idle: Duration::from_secs(60 * 24 * 3600),
+            refresh_family_lifetime: Duration::from_secs(365 * 24 * 3600),
+            refresh_grace: Duration::from_secs(60),
+            guesses_per_address_max: 5,
+            guesses_max: 6_000,
+            access_token_lifetime: Duration::from_secs(600),
+            revocations_heard_every: Duration::from_secs(2),
+            outgoing_endpoints_max: 50,
+            reconcile_every: Duration::from_secs(300),
+        }
+    }
+}
+
+impl Default for People {
+    fn default() -> People {
+        People {
             session_idle: Duration::from_secs(12 * 3600),
             session_life: Duration::from_secs(14 * 24 * 3600),
             session_uses_every: Duration::from_secs(60),
@@ -206,17 +232,6 @@ impl Default for Limits {
             sign_in_wait_max: Duration::from_secs(60),
             address_failures_max: 300,
             global_failures_max: 3_000,
-            mail_attempts_max: 300,
-            activation_code_lifetime: Duration::from_secs(600),
-            refresh_token_idle: Duration::from_secs(60 * 24 * 3600),
-            refresh_family_lifetime: Duration::from_secs(365 * 24 * 3600),
-            refresh_grace: Duration::from_secs(60),
-            guesses_per_address_max: 5,
-            guesses_max: 6_000,
-            access_token_lifetime: Duration::from_secs(600),
-            revocations_heard_every: Duration::from_secs(2),
-            outgoing_endpoints_max: 50,
-            reconcile_every: Duration::from_secs(300),
         }
     }
 }

@@ -53,7 +53,7 @@ impl Engine {
         }));
         let seen = self.clone();
         tasks.spawn(every(
-            self.limits().session_uses_every,
+            self.limits().people.session_uses_every,
             stopped.clone(),
             "write down uses of sessions",
             move || {

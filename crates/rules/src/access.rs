@@ -257,9 +257,11 @@ pub fn role_may_grant(holder: Role, granted: Role) -> bool {
     }
 }
 
-/// Whether a member with this role may make an API key with this scope: only where the role has every right the scope brings.
+/// Whether a member with this role may make an API key with this scope: only where the role makes keys at all and has every right
+/// the scope brings.
 pub fn role_may_issue(role: Role, scope: Scope) -> bool {
-    TABLE.iter().filter(|row| row.scopes.contains(&scope)).all(|row| row.roles.contains(&role))
+    line(Permission::KeysWrite).roles.contains(&role)
+        && TABLE.iter().filter(|row| row.scopes.contains(&scope)).all(|row| row.roles.contains(&role))
 }
 
 /// The table's line about a permission.

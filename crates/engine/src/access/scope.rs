@@ -212,7 +212,7 @@ impl Caller {
     /// [`Refused::StepUpNeeded`].
     pub fn fresh(&self, engine: &Engine) -> Result<(), Refused> {
         let CallerKind::User { session, .. } = &self.kind else { return Ok(()) };
-        let since = engine.clock().wall.now().minus(engine.limits().step_up_within);
+        let since = engine.clock().wall.now().minus(engine.limits().people.step_up_within);
         let factor = session.second_factor_at.unwrap_or(session.authenticated_at);
         if session.authenticated_at >= since && factor >= since { Ok(()) } else { Err(Refused::StepUpNeeded) }
     }

@@ -99,7 +99,7 @@ async fn admit(engine: &Engine, fingerprint: Fingerprint, by: Lookup<'_>) -> Res
         None => load(engine, fingerprint, by).await.map_err(AuthError::Unavailable)?,
     };
     let Some(known) = found else { return Err(AuthError::Invalid) };
-    if !known.touch(wall, engine.limits().session_idle) {
+    if !known.touch(wall, engine.limits().people.session_idle) {
         return Err(AuthError::Invalid);
     }
     caller_of(engine, known.user_id.clone(), known.session.clone()).await

@@ -29,7 +29,8 @@ impl Budget {
         let now = engine.clock().monotonic.now();
         let window = self.current(now);
         let own = from.and_then(|address| window.by_address.get(&address)).copied().unwrap_or(0);
-        if own < engine.limits().address_failures_max && window.all < engine.limits().global_failures_max {
+        if own < engine.limits().people.address_failures_max && window.all < engine.limits().people.global_failures_max
+        {
             return Ok(());
         }
         Err(Error::Slow(WINDOW.saturating_sub(now.saturating_sub(window.began)).max(Duration::from_secs(1))))

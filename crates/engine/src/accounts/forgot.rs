@@ -24,8 +24,8 @@ pub async fn forgot(engine: &Engine, email: &str, corr_id: &str) -> Result<(), E
         let now = task.now();
         let mut tx = task.db().begin(Lane::Control).await?;
         let user = sql::by_email(&mut tx, &email).await?;
-        let since = now.minus(task.limits().address_letters_within);
-        if sql::codes_since(&mut tx, &email, "reset", since).await? >= task.limits().address_letters_max {
+        let since = now.minus(task.limits().people.address_letters_within);
+        if sql::codes_since(&mut tx, &email, "reset", since).await? >= task.limits().people.address_letters_max {
             return Ok::<_, Error>(());
         }
         let code = secrets::generate(CODE_PREFIX, &task.clock().entropy);
@@ -37,7 +37,7 @@ pub async fn forgot(engine: &Engine, email: &str, corr_id: &str) -> Result<(), E
             name: None,
             password_hash: None,
             created_at: now,
-            expires_at: now.plus(task.limits().reset_life),
+            expires_at: now.plus(task.limits().people.reset_life),
         };
         sql::insert_code(&mut tx, &new).await?;
         let letter = if user.is_some() { reset_letter(&task, &code) } else { unknown_letter() };

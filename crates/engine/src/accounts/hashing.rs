@@ -44,8 +44,8 @@ pub(crate) struct Hashing {
 impl Hashing {
     pub(crate) fn new(limits: &Limits) -> Hashing {
         Hashing {
-            running: Arc::new(Semaphore::new(limits.password_hashes_max)),
-            waiting: Arc::new(Semaphore::new(limits.password_hashes_waiting_max)),
+            running: Arc::new(Semaphore::new(limits.people.password_hashes_max)),
+            waiting: Arc::new(Semaphore::new(limits.people.password_hashes_waiting_max)),
             dummy: OnceLock::new(),
             #[cfg(test)]
             computed: std::sync::atomic::AtomicU64::new(0),

@@ -92,7 +92,7 @@ async fn follow(engine: &Engine, session_id: &str, generation: i64, corr_id: &st
     let wall = engine.clock().wall.now();
     let mut tx = engine.db().begin(Lane::Control).await?;
     let row = sessions::lock(&mut tx, session_id).await?.ok_or(Error::Credentials)?;
-    if wall >= row.expires_at || wall >= row.last_seen_at.plus(engine.limits().session_idle) {
+    if wall >= row.expires_at || wall >= row.last_seen_at.plus(engine.limits().people.session_idle) {
         return Err(Error::Credentials);
     }
     let lost = generation + 1 == row.generation && wall < row.rotated_at.plus(engine.limits().refresh_grace);

@@ -36,7 +36,7 @@ pub async fn list(engine: &Engine, caller: &Caller) -> Result<Vec<Device>, Error
     let (user_id, own) = me::who(caller)?;
     let wall = engine.clock().wall.now();
     let mut connection = engine.db().read().await?;
-    let rows = sessions::of_user(&mut connection, &user_id, wall, engine.limits().sessions_per_user_max).await?;
+    let rows = sessions::of_user(&mut connection, &user_id, wall, engine.limits().people.sessions_per_user_max).await?;
     Ok(rows.into_iter().map(|row| Device { current: row.session_id == own, ..row }).collect())
 }
 

@@ -98,10 +98,10 @@ pub async fn sign_in(engine: &Engine, sign_in: SignIn) -> Result<SignedIn, Error
 /// The first failures are free; then each doubles the wait, up to a minute: a guesser is slowed, the owner never shut out.
 async fn note_failure(engine: &Engine, subject: String, before: i64) -> Result<(), Error> {
     let limits = engine.limits();
-    let beyond = (before + 1).saturating_sub(limits.sign_in_failures_free);
+    let beyond = (before + 1).saturating_sub(limits.people.sign_in_failures_free);
     let wait = match u32::try_from(beyond) {
         Ok(beyond @ 1..) => {
-            Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(beyond - 1)).min(limits.sign_in_wait_max)
+            Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(beyond - 1)).min(limits.people.sign_in_wait_max)
         }
         _ => Duration::ZERO,
     };
@@ -140,10 +140,10 @@ async fn begin(engine: &Engine, found: Found, sign_in: SignIn, subject: &str) ->
         device: short(&sign_in.device),
         second_factor_at: second,
         at: wall,
-        expires_at: wall.plus(engine.limits().session_life),
+        expires_at: wall.plus(engine.limits().people.session_life),
     };
     sessions::insert(&mut tx, &new).await?;
-    sessions::end_oldest(&mut tx, &user.user_id, engine.limits().sessions_per_user_max, wall).await?;
+    sessions::end_oldest(&mut tx, &user.user_id, engine.limits().people.sessions_per_user_max, wall).await?;
     sql::clear_attempts(&mut tx, subject).await?;
     let entry = audit::Entry::by_user(&user.user_id, "accounts.sign-in", session_id.as_str()).corr_id(&sign_in.corr_id);
     audit::append(engine, &mut tx, entry.after(json!({ "kind": new.kind, "secondFactor": second.is_some() }))).await?;

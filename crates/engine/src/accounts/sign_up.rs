@@ -41,9 +41,9 @@ pub async fn sign_up(engine: &Engine, sign_up: SignUp) -> Result<(), Error> {
         let now = task.now();
         let mut tx = task.db().begin(Lane::Control).await?;
         let known = sql::by_email(&mut tx, &email).await?.is_some();
-        let since = now.minus(task.limits().address_letters_within);
+        let since = now.minus(task.limits().people.address_letters_within);
         let sent = sql::codes_since(&mut tx, &email, "verify", since).await?;
-        if sent >= task.limits().address_letters_max {
+        if sent >= task.limits().people.address_letters_max {
             return Ok::<_, Error>(());
         }
         let code = secrets::generate(CODE_PREFIX, &task.clock().entropy);
@@ -56,7 +56,7 @@ pub async fn sign_up(engine: &Engine, sign_up: SignUp) -> Result<(), Error> {
             name: Some(sign_up.name.trim()),
             password_hash: hash.as_deref(),
             created_at: now,
-            expires_at: now.plus(task.limits().verify_life),
+            expires_at: now.plus(task.limits().people.verify_life),
         };
         sql::insert_code(&mut tx, &new).await?;
         let letter = if known { known_letter(&task) } else { verify_letter(&task, &code) };

@@ -100,7 +100,7 @@ on_both! {
         account(&engine, "ann@example.com").await;
         for email in ["ann@example.com", "nobody@example.com"] {
             let mut slowed = false;
-            for _ in 0..=engine.limits().sign_in_failures_free + 4 {
+            for _ in 0..=engine.limits().people.sign_in_failures_free + 4 {
                 match sign_in(&engine, with(email, "a wrong password here", None, Mode::Cookie)).await {
                     Err(Error::Slow(_)) => slowed = true,
                     Err(Error::Credentials) => {}

@@ -56,7 +56,7 @@ pub async fn invite_in(engine: &Engine, tx: &mut Tx, scope: &OrgScope, invite: &
     let now = engine.now();
     invitations::withdraw_pending(tx, scope, &email, now).await?;
     let many = sql::live_count(tx, scope).await? + invitations::pending_count(tx, scope, now).await?;
-    if many >= engine.limits().members_per_org_max {
+    if many >= engine.limits().people.members_per_org_max {
         return Err(Error::TooMany(many));
     }
     let invitation = Invitation {
@@ -67,7 +67,7 @@ pub async fn invite_in(engine: &Engine, tx: &mut Tx, scope: &OrgScope, invite: &
         role: invite.role,
         invited_by: scope.actor().to_owned(),
         created_at: now,
-        expires_at: now.plus(engine.limits().invitation_life),
+        expires_at: now.plus(engine.limits().people.invitation_life),
     };
     let code = secrets::generate(CODE_PREFIX, &engine.clock().entropy);
     invitations::insert(tx, scope, &invitation, &secrets::stored(&code)).await?;
@@ -89,7 +89,7 @@ pub async fn resend(engine: &Engine, scope: &OrgScope, invitation_id: &str) -> R
         lock_org(&mut tx, &of).await?;
         let mut invitation = invitations::by_id(&mut tx, &of, &invitation_id).await?.ok_or(Error::NotFound)?;
         may_grant(&of, invitation.role)?;
-        invitation.expires_at = task.now().plus(task.limits().invitation_life);
+        invitation.expires_at = task.now().plus(task.limits().people.invitation_life);
         let code = secrets::generate(CODE_PREFIX, &task.clock().entropy);
         invitations::renew(&mut tx, &of, &invitation_id, &secrets::stored(&code), invitation.expires_at).await?;
         let after = json!({ "expiresAt": invitation.expires_at });

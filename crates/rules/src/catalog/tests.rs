@@ -111,7 +111,11 @@ fn refusal(from: &str, to: &str) -> String {
 
 /// What is replaced in [`SMALL`], by what, and the beginning of the refusal.
 const MISTAKES: &[(&str, &str, &str)] = &[
-    ("grace_days = 3", "grace = 3", "20: plan.starter.grace: no such key here; known are allowance, code, contact_url"),
+    (
+        "grace_days = 3",
+        "grace = 3",
+        "20: plan.starter.grace: no such key here; known are allowance, anti_arbitrage, code",
+    ),
     ("code = \"starter\"", "code = \"trial\"", "17: plan.code: plan trial is there twice; remove one of them"),
     ("code = \"tokens\"", "code = \"api_call\"", "5: metric.code: metric api_call is declared twice"),
     ("amount = 4900\n", "amount = -1\n", "25: plan.starter.price.amount: expected a whole number from 0 to 99999999"),
