@@ -9,7 +9,7 @@ use super::apply_fact::Cause;
 use super::sync::{stop, sync};
 use super::{Error, sql};
 use crate::access::OrgScope;
-use crate::db::{self, Lane};
+use crate::db::{self, Connection, Lane};
 use crate::engine::Engine;
 use crate::operations::{self, Begun, Kind, NewOperation, Run, Stop};
 use crate::orgs;
@@ -29,7 +29,7 @@ pub struct Ensured {
 /// [`Error::BadEmail`]; [`Error::BillingUnavailable`]: the customer will be there by itself.
 pub async fn ensure_customer(engine: &Engine, scope: &OrgScope, email: &str) -> Result<Ensured, Error> {
     orgs::check_email(email).map_err(|_| Error::BadEmail)?;
-    if let Some(customer_id) = known(engine, scope).await? {
+    if let Some(customer_id) = known(&mut engine.db().read().await?, scope).await? {
         return Ok(Ensured { customer_id, created: false });
     }
     let name = orgs::get(engine, scope).await.map_err(|error| db::Error::Unavailable(error.to_string()))?.name;
@@ -40,13 +40,21 @@ pub async fn ensure_customer(engine: &Engine, scope: &OrgScope, email: &str) -> 
     let begin = async move {
         let mut tx = inner.db().begin(Lane::Control).await?;
         let begun = operations::begin(&inner, &mut tx, &by, operation).await?;
+        // Another caller's operation may have ended since we looked: then its customer is there, and ours is not begun.
+        if let Some(customer_id) = known(&mut tx, &by).await? {
+            tx.rollback().await?;
+            return Ok(Err(customer_id));
+        }
         tx.commit().await?;
-        Ok::<_, db::Error>(begun)
+        Ok::<_, db::Error>(Ok(begun))
     };
-    let begun = engine.db().detached(begin).await?;
+    let begun = match engine.db().detached(begin).await? {
+        Ok(begun) => begun,
+        Err(customer_id) => return Ok(Ensured { customer_id, created: false }),
+    };
     let created = matches!(begun, Begun::New(_));
     operations::drive(engine, begun).await?;
-    let customer_id = known(engine, scope).await?.ok_or(Error::NoCustomer)?;
+    let customer_id = known(&mut engine.db().read().await?, scope).await?.ok_or(Error::NoCustomer)?;
     Ok(Ensured { customer_id, created })
 }
 
@@ -68,8 +76,7 @@ pub(crate) async fn advance(run: &mut Run<'_>) -> Result<Value, Stop> {
     Ok(json!({ "customerId": customer_id.as_str() }))
 }
 
-async fn known(engine: &Engine, scope: &OrgScope) -> Result<Option<CustomerId>, db::Error> {
-    let mut connection = engine.db().read().await?;
-    let customer = sql::customer(&mut connection, scope.org_key()).await?;
+async fn known(connection: &mut Connection, scope: &OrgScope) -> Result<Option<CustomerId>, db::Error> {
+    let customer = sql::customer(connection, scope.org_key()).await?;
     Ok(customer.filter(|customer| !customer.deleted).map(|customer| customer.customer_id))
 }
