@@ -9,6 +9,7 @@ mod answer;
 mod changes;
 mod error;
 mod key;
+mod one_off;
 mod request;
 mod usage;
 
@@ -22,6 +23,7 @@ pub use answer::{
 };
 pub use error::Error;
 pub use key::{IdempotencyKey, InvalidKey};
+pub use one_off::NewOneOff;
 pub use request::{
     Anchor, CancelSettlement, CustomerChange, ItemChange, NewCustomer, NewPrice, NewProduct, NewSubscription,
     NewWebhookEndpoint, PaymentBehavior, PhaseItem, PriceChange, Proration, SchedulePhases, SubscriptionChange,
@@ -153,6 +155,18 @@ impl Billing {
             }
         }
         Ok(prices)
+    }
+
+    /// One page of the prices on sale that come again, newest first; those that a meter counts for are left out.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn recurring_prices_page(&self, after: Option<&str>) -> Result<Page<PriceFact>, Error> {
+        let page = self.stripe()?.recurring_prices(after).await?.value;
+        let next = page.data.last().map(|price| price.id.clone()).filter(|_| page.has_more);
+        let metered = |price: &&stripe::wire::Price| price.recurring.as_ref().is_some_and(|one| one.meter.is_some());
+        let items = page.data.iter().filter(|price| !metered(price)).map(translate::price);
+        Ok(Page { items: items.collect::<Result<_, _>>()?, next })
     }
 
     /// Makes a price; the lookup key moves to it.

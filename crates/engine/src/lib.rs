@@ -47,10 +47,12 @@ mod retention;
 mod sealing;
 mod secrets;
 mod settings;
+pub mod spending;
 pub mod subscriptions;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod tokens;
+pub mod topups;
 mod workers;
 
 pub use engine::{Engine, OpenError, statements};

@@ -7,7 +7,13 @@
 mod tests;
 
 mod parse;
+mod pool;
+mod topup;
 mod tree;
+mod write;
+
+pub use pool::{Draws, Pools};
+pub use topup::{Topup, TopupLasts};
 
 use crate::ids::{FeatureCode, Metric, PlanCode, PriceId};
 use crate::money::Money;
@@ -22,6 +28,9 @@ pub struct Catalog {
     pub plans: Vec<Plan>,
     /// What can be counted, and what it is called.
     pub metrics: BTreeMap<Metric, MetricName>,
+    /// What can be bought once, beside a plan.
+    #[serde(default)]
+    pub topups: Vec<Topup>,
 }
 
 /// How a metric is called on pages.
@@ -64,6 +73,9 @@ pub struct Plan {
     pub prices: Vec<PlanPrice>,
     /// What it includes. A metric it does not name: 0, hard stop.
     pub allowances: BTreeMap<Metric, Allowance>,
+    /// What several metrics draw on at fixed rates. Left out of the frozen text where there is none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pools: Pools,
     /// Its capabilities.
     pub features: BTreeMap<FeatureCode, FeatureValue>,
 }
@@ -257,6 +269,11 @@ impl Catalog {
         parse::catalog(toml)
     }
 
+    /// The catalog as the text of a `plans.toml`; reading it gives the same catalog again.
+    pub fn to_toml(&self) -> String {
+        write::catalog(self)
+    }
+
     /// The text of the catalog that is built in.
     pub const fn default_text() -> &'static str {
         include_str!("../../../plans.toml")
@@ -280,6 +297,11 @@ impl Catalog {
             .find(|(_, price)| price.lookup_key == lookup_key)
     }
 
+    /// The top-up with this code.
+    pub fn topup(&self, code: &str) -> Option<&Topup> {
+        self.topups.iter().find(|topup| topup.code.as_str() == code)
+    }
+
     /// How many days a trial of `plan` lasts; 0: it has none.
     pub fn trial_days(&self, plan: &Plan) -> u32 {
         plan.trial_days.or_else(|| self.trial()?.trial_days).unwrap_or(0)
@@ -289,7 +311,17 @@ impl Catalog {
 impl Plan {
     /// What it includes of a metric.
     pub fn allowance(&self, metric: &Metric) -> Allowance {
-        self.allowances.get(metric).copied().unwrap_or(Allowance::NOTHING)
+        match self.allowances.get(metric) {
+            Some(own) => *own,
+            // What draws on a pool has no limit of its own unless the plan names one.
+            None if self.draws(metric).is_some() => Allowance { included: Included::Unlimited, ..Allowance::NOTHING },
+            None => Allowance::NOTHING,
+        }
+    }
+
+    /// The pool that a metric draws on.
+    pub fn draws(&self, metric: &Metric) -> Option<Draws> {
+        pool::draws(&self.pools, metric)
     }
 
     /// Its price for an interval.

@@ -13,8 +13,10 @@ pub use grants::{Drawn, Spent, draw, grants_in_order};
 pub use resolve::resolve;
 
 use crate::billing::SubscriptionStatus;
-use crate::catalog::{DenyStatus, FeatureValue, OnUnavailable, OveragePolicy, Plan};
+use crate::catalog::{DenyStatus, Draws, FeatureValue, OnUnavailable, OveragePolicy, Plan};
 use crate::ids::{FeatureCode, Metric, PlanCode, SubscriptionId};
+use crate::money::Money;
+use crate::paid::Debt;
 use crate::period::{Interval, Period};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -40,6 +42,10 @@ pub struct OrgFacts {
     pub overrides: Vec<Override>,
     /// Extra units.
     pub grants: Vec<Grant>,
+    /// Units that were used and not paid for, taken off by period.
+    pub debts: Vec<Debt>,
+    /// The most that the org lets overage cost in a quota period.
+    pub spend_cap: Option<Money>,
     /// Whether quota denials are enforced; `false` is shadow mode.
     pub strict_quota: bool,
 }
@@ -215,6 +221,8 @@ pub struct Resolved {
     pub features: BTreeMap<FeatureCode, FeatureValue>,
     /// Whether quota denials are enforced.
     pub strict: bool,
+    /// The most that overage may cost in the period, in minor units of the plan's currency.
+    pub spend_cap: Option<i64>,
     /// The plan change that will come by itself.
     pub scheduled: Option<ScheduledChange>,
     /// Until when this holds, unless something is changed; [`Timestamp::MAX`]: for good.
@@ -232,6 +240,8 @@ pub struct Limit {
     pub policy: OveragePolicy,
     /// The override that set it.
     pub override_id: Option<String>,
+    /// The pool that its units are taken from as well.
+    pub draws: Option<Draws>,
 }
 
 /// A plan change that will come by itself.

@@ -126,6 +126,10 @@ text_id!(
     FeatureCode, "feature code", "a lower case letter, then lower case letters, digits or _, at most 64", word
 );
 text_id!(
+    /// The code of a top-up in the catalog (`api_calls_10k`).
+    TopupCode, "top-up code", "a lower case letter, then lower case letters, digits or _, at most 64", word
+);
+text_id!(
     /// The caller's own name of one usage event: unique per org across verbs and metrics.
     RequestId, "request_id", "1 to 255 bytes without control characters", |t| {
         !t.is_empty() && t.len() <= 255 && !t.chars().any(char::is_control)

@@ -7,7 +7,9 @@ mod execute;
 mod keys;
 mod ledger;
 mod plans;
+mod what_if;
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -82,6 +84,18 @@ pub(crate) enum Request {
     PlansApply {
         /// The catalog's text.
         catalog: String,
+        /// What must still stand, of a saved plan.
+        #[serde(default)]
+        expected: Option<BTreeMap<String, String>>,
+    },
+    /// The catalog in force with what is at Stripe.
+    PlansPull,
+    /// The ledger folded through another catalog.
+    PlansWhatIf {
+        /// The other catalog's text.
+        catalog: String,
+        /// How many seconds back.
+        seconds: u64,
     },
     /// Checks the audit journal's chains.
     AuditVerify,

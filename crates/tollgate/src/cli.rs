@@ -129,12 +129,47 @@ fn plans() -> Command {
         .about("The plan catalog as a file")
         .subcommand_required(true)
         .subcommand(
-            Command::new("plan").about("Shows what applying the catalog would change; exit code 2 when it would"),
+            Command::new("plan")
+                .about("Shows what applying the catalog would change; exit code 2 when it would")
+                .arg(
+                    Arg::new("format")
+                        .long("format")
+                        .value_name("FORMAT")
+                        .value_parser(["text", "markdown"])
+                        .default_value("text")
+                        .help("markdown for the comment of a pull request"),
+                )
+                .arg(file("out", "Saves the plan, so that exactly this is applied later or nothing")),
         )
         .subcommand(
             Command::new("apply")
                 .about("Publishes the catalog: new versions here, products and prices at Stripe")
+                .arg(
+                    Arg::new("plan").value_name("PLAN").help(
+                        "What `plans plan --out` saved; refused with exit code 4 when anything has changed since",
+                    ),
+                )
                 .args(flags(Reader::Serve)),
+        )
+        .subcommand(
+            Command::new("pull")
+                .about("Prints the catalog in force with the prices that Stripe has, as a plans file")
+                .arg(file("out", "Writes the file instead"))
+                .args(flags(Reader::Serve)),
+        )
+        .subcommand(
+            Command::new("what-if")
+                .about(
+                    "Folds the real ledger through another catalog: who would have been stopped, what would be charged",
+                )
+                .arg(required("new", "NEW", "The other plans file"))
+                .arg(
+                    Arg::new("last")
+                        .long("last")
+                        .value_name("LENGTH")
+                        .default_value("90d")
+                        .help("How far back: 90d, 12w"),
+                ),
         )
 }
 
@@ -187,6 +222,10 @@ fn flag(setting: &'static Setting) -> Arg {
         Value::Switch => arg.action(ArgAction::SetTrue).help(help),
         Value::Text(name) | Value::Secret(name) => arg.value_name(name).help(help),
     }
+}
+
+fn file(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name("FILE").help(help)
 }
 
 fn switch(name: &'static str, help: &'static str) -> Arg {

@@ -7,7 +7,7 @@ use http::header::{HeaderName, HeaderValue};
 use serde::Serialize;
 use tollgate_rules::catalog::{Catalog, Included, OveragePolicy, Plan};
 use tollgate_rules::ids::Metric;
-use tollgate_rules::ledger::{Denial, Numbers, Reason};
+use tollgate_rules::ledger::{Denial, Numbers, Reason, Rule};
 use tollgate_rules::period::Interval;
 use tollgate_rules::time::Timestamp;
 
@@ -40,6 +40,11 @@ pub(crate) enum Way {
         /// When it begins.
         at: String,
     },
+    /// Let overage cost more.
+    RaiseCap {
+        /// Where to read how.
+        url: String,
+    },
     /// Start a subscription.
     Subscribe {
         /// Where to read how.
@@ -64,13 +69,29 @@ struct DeniedData<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct DeniedDetails {
+struct DeniedDetails<'a> {
     included: Option<i64>,
     granted: i64,
     used: i64,
     held: i64,
     requested: i64,
+    /// Which rule says no, where it is not the allowance itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<&'static str>,
+    /// What drew on the pool that is used up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drawn_by: Option<&'a str>,
+    /// The cap on what overage may cost, and what it costs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spend_cap: Option<CapDetails>,
     options: Vec<Way>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CapDetails {
+    amount: i64,
+    spent: i64,
 }
 
 /// The denial as an error, with what the org's owner can do about it.
@@ -95,6 +116,15 @@ pub(crate) fn told(denial: &Denial, options: Vec<Way>) -> ApiError {
         used: numbers.map_or(0, |numbers| numbers.used),
         held: numbers.map_or(0, |numbers| numbers.held),
         requested: denial.requested,
+        rule: Some(denial.rule.as_str()).filter(|_| denial.rule != Rule::Allowance),
+        drawn_by: match &denial.rule {
+            Rule::Pool { drawn_by } => Some(drawn_by.as_str()),
+            Rule::Allowance | Rule::SpendCap { .. } => None,
+        },
+        spend_cap: match denial.rule {
+            Rule::SpendCap { cap_minor, spent_minor } => Some(CapDetails { amount: cap_minor, spent: spent_minor }),
+            Rule::Allowance | Rule::Pool { .. } => None,
+        },
         options,
     };
     let (doc, status) = kind(denial);
@@ -162,6 +192,13 @@ fn message(denial: &Denial) -> String {
             let total = numbers.included.unwrap_or(0).saturating_add(numbers.granted);
             let used = numbers.used;
             let held = if numbers.held > 0 { format!(" and holds {}", numbers.held) } else { String::new() };
+            if let Rule::SpendCap { .. } = denial.rule {
+                return format!(
+                    "{org} reached its spend cap: {used} of {total} {metric} are used{held}, and more overage would cost more than the cap. \
+                     Resets {}.",
+                    numbers.reset_at
+                );
+            }
             format!("{org} used {used} of {total} {metric}{held}. Resets {}.", numbers.reset_at)
         }
         (Reason::QuotaExceeded, None) => format!("{org} has no {metric} left."),
@@ -173,15 +210,21 @@ fn message(denial: &Denial) -> String {
 
 /// Waiting helps when the next period will have room for what was asked.
 fn waiting_helps(denial: &Denial, numbers: &Numbers) -> bool {
+    if let Rule::SpendCap { .. } = denial.rule {
+        // The next period starts at 0 with what it costs, too.
+        return true;
+    }
     denial.reason == Reason::QuotaExceeded && numbers.included.is_none_or(|included| included >= denial.requested)
 }
 
 fn ways(denial: &Denial, catalog: &Catalog, base_url: &str) -> Vec<Way> {
     match (denial.reason, &denial.numbers) {
         (Reason::QuotaExceeded, Some(numbers)) => {
+            let capped = matches!(denial.rule, Rule::SpendCap { .. });
+            let raise = capped.then(|| Way::RaiseCap { url: guide(base_url, "post", "/api/spend-cap.set") });
             let upgrade = next_plan(denial, numbers, catalog).and_then(|plan| upgrade_to(plan, base_url));
             let wait = waiting_helps(denial, numbers).then(|| Way::Wait { at: numbers.reset_at.to_string() });
-            upgrade.into_iter().chain(wait).collect()
+            raise.into_iter().chain(upgrade).chain(wait).collect()
         }
         (Reason::QuotaExceeded, None) | (Reason::OrgSuspended, _) => Vec::new(),
         (Reason::NoSubscription, _) => {

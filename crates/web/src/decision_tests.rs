@@ -2,7 +2,7 @@
 
 use tollgate_rules::catalog::{Catalog, DenyStatus, OveragePolicy};
 use tollgate_rules::ids::{Metric, PlanCode};
-use tollgate_rules::ledger::{Denial, Numbers, Reason};
+use tollgate_rules::ledger::{Denial, Numbers, Reason, Rule};
 use tollgate_rules::period::{Period, PeriodKey};
 use tollgate_rules::time::Timestamp;
 
@@ -16,6 +16,7 @@ fn denial() -> Denial {
     let period = Period::new(at("2026-01-15T09:00:00Z"), at("2026-02-15T09:00:00Z"));
     Denial {
         reason: Reason::QuotaExceeded,
+        rule: Rule::Allowance,
         metric: Metric::parse("api_call").unwrap(),
         requested: 1,
         numbers: Some(Numbers {

@@ -114,6 +114,10 @@ impl Client {
         self.get("/v1/prices", query).await
     }
 
+    pub(crate) async fn recurring_prices(&self, after: Option<&str>) -> Result<Answer<wire::List<wire::Price>>, Error> {
+        self.get("/v1/prices", page(after).boolean(&["active"], true).text(&["type"], "recurring")).await
+    }
+
     pub(crate) async fn create_price(
         &self,
         key: &IdempotencyKey,

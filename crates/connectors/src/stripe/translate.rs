@@ -363,11 +363,15 @@ pub(crate) fn open_payment(subscription: &wire::Subscription) -> OpenPayment {
     let invoice = subscription.latest_invoice.as_ref().and_then(wire::Expandable::object);
     let secret = invoice.and_then(|invoice| invoice.confirmation_secret.as_ref());
     let secret = secret.and_then(|confirmation| confirmation.client_secret.as_deref());
-    // A client secret is `<payment intent>_secret_<random>`; the invoice names its intent nowhere nearer.
-    match secret.and_then(|secret| secret.split_once("_secret_")) {
-        Some((intent, _)) => OpenPayment::Intent(intent.to_owned()),
+    match secret.and_then(intent_of_secret) {
+        Some(intent) => OpenPayment::Intent(intent.to_owned()),
         None => OpenPayment::Unknown,
     }
+}
+
+/// A client secret is `<payment intent>_secret_<random>`; the invoice names its intent nowhere nearer.
+pub(crate) fn intent_of_secret(secret: &str) -> Option<&str> {
+    secret.split_once("_secret_").map(|(intent, _)| intent)
 }
 
 pub(crate) fn payment(intent: wire::PaymentIntent) -> Payment {

@@ -26,6 +26,7 @@ pub use create::{Create, Lasts, create};
 pub(crate) use create::{NewGrant, insert};
 pub use list::list;
 pub use revoke::revoke;
+pub(crate) use sql::current_period;
 
 /// Where a grant came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -136,7 +136,7 @@ const CURRENT_PERIOD: Statement = Statement::new(
 );
 
 /// Number and start of the open period.
-pub(super) async fn current_period(
+pub(crate) async fn current_period(
     connection: &mut Connection,
     org_key: OrgKey,
 ) -> Result<Option<(i64, Timestamp)>, Error> {

@@ -1,13 +1,13 @@
 //! The one door through which invoices enter.
 
-use tollgate_rules::billing::InvoiceFact;
+use tollgate_rules::billing::{InvoiceFact, InvoiceStatus};
 use tollgate_rules::ids::OrgKey;
 
 use super::sql;
 
-use crate::audit;
 use crate::db::{Error, Tx};
 use crate::engine::Engine;
+use crate::{audit, topups};
 
 /// Overwrites an org's invoice with what was fetched; says whether that changed anything.
 pub(crate) async fn apply_fact(
@@ -21,6 +21,10 @@ pub(crate) async fn apply_fact(
         return Ok(false);
     }
     sql::put(tx, org_key, fact, engine.clock().wall.now()).await?;
+    if fact.status == InvoiceStatus::Paid && fact.subscription_id.is_none() {
+        // What was bought with it is given in the same transaction, whoever hears of the payment first.
+        topups::paid(engine, tx, org_key, &fact.invoice_id).await?;
+    }
     // The address of an invoice's page is renewed by billing now and then, which changes nothing about the invoice.
     if known.as_ref().is_some_and(|known| InvoiceFact { url: fact.url.clone(), ..known.clone() } == *fact) {
         return Ok(false);

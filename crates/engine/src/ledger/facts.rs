@@ -13,6 +13,8 @@ pub(super) async fn facts(engine: &Engine, tx: &mut Tx, org_key: OrgKey) -> Resu
     #[cfg(test)]
     if let Some(mut planted) = engine.ledger().planted(org_key) {
         planted.grants.extend(grants::facts(tx, org_key).await?);
+        planted.debts = super::debts(tx, org_key).await?;
+        planted.spend_cap = crate::spending::cap(tx, org_key).await?;
         return Ok(planted);
     }
     let facts = subscriptions::facts(engine, tx, org_key).await?;

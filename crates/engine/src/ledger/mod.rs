@@ -4,7 +4,7 @@
 //! metric; a *hold* waits to be settled or released; a *standing* is what is left now, in memory; a *receipt* is a signed, stateless
 //! token on every decision; a *group* is what one transaction commits.
 //!
-//! Tables: `ledger_heads usage_periods usage_counters usage_limits usage_events usage_holds usage_rollups_hourly`.
+//! Tables: `ledger_heads unit_debts usage_periods usage_counters usage_limits usage_events usage_holds usage_rollups_hourly`.
 //!
 //! Invariants, each with a test here:
 //! - the sum of events equals the counter, the sum of open holds equals `held`, the rollups equal the events;
@@ -20,6 +20,7 @@ mod carry;
 mod check;
 mod commit;
 mod correct;
+mod debts;
 mod error;
 mod events;
 mod explain;
@@ -67,5 +68,6 @@ pub use tollgate_rules::ledger::{
 pub use verify::{Drift, Verified, rebuild, verify};
 
 pub(crate) use commit::Ledger;
+pub(crate) use debts::debts;
 pub(crate) use rollover::lock;
 pub(crate) use verify::differing;

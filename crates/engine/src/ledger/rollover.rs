@@ -4,13 +4,14 @@
 
 use std::collections::BTreeMap;
 
+use tollgate_rules::catalog::Draws;
 use tollgate_rules::entitlement::{self, OrgFacts, Resolved, resolve};
-use tollgate_rules::ids::{OrgKey, PlanCode, SubscriptionId};
-use tollgate_rules::ledger::{Counter, Head, Limit, OpenPeriod};
+use tollgate_rules::ids::{Metric, OrgKey, PlanCode, SubscriptionId};
+use tollgate_rules::ledger::{Counter, Head, Limit, OpenPeriod, SpendCap};
 use tollgate_rules::period::{Period, PeriodKey};
 use tollgate_rules::time::Timestamp;
 
-use super::{carry, facts, rows, sql};
+use super::{carry, debts, facts, rows, sql};
 use crate::db::{Arg, Columns, Error, Tx};
 use crate::engine::Engine;
 use crate::{grants, metering};
@@ -84,7 +85,8 @@ async fn resolve_head(
     now: Timestamp,
 ) -> Result<Head, Error> {
     let mut facts = facts::facts(engine, tx, org_key).await?;
-    if carry::carry(engine, tx, (org_key, head), (&facts, now)).await? {
+    let settled = debts::settle(engine, tx, (org_key, head), (&facts, now)).await?;
+    if carry::carry(engine, tx, (org_key, head), (&facts, now)).await? || settled {
         facts = facts::facts(engine, tx, org_key).await?;
     }
     open_slept(tx, org_key, &facts, (head, now)).await?;
@@ -107,6 +109,7 @@ async fn resolve_head(
         deny_status: resolved.deny_status,
         strict: resolved.strict,
         period,
+        spend_cap: resolved.spend_cap.map(|minor| SpendCap { minor }),
         valid_until: period.map_or(resolved.valid_until, |open| open.period.end.min(resolved.valid_until)),
         org_name: head.org_name.clone(),
     };
@@ -220,22 +223,29 @@ async fn save_limits(
     let stored = sql::counters(tx, &[(org_key, period.no)]).await?;
     let stored = stored.iter().map(rows::counter).collect::<Result<Vec<Counter>, Error>>()?;
     let mut changed: Vec<Counter> = Vec::new();
+    let mut redrawn: Vec<(&Metric, Option<&Draws>)> = Vec::new();
     for (metric, limit) in &resolved.limits {
         let known = stored.iter().find(|counter| counter.metric == *metric);
         let version = known.map_or(0, |counter| counter.limit.version);
+        if known.and_then(|counter| counter.draws.as_ref()) != limit.draws.as_ref() {
+            redrawn.push((metric, limit.draws.as_ref()));
+        }
         let limit = counter_limit(limit, version);
         if known.is_none_or(|counter| counter.limit != limit) {
             let (used, held) = known.map_or((0, 0), |counter| (counter.used, counter.held));
             let limit = Limit { version: version.saturating_add(1), ..limit };
-            changed.push(Counter { period_no: period.no, metric: metric.clone(), limit, used, held, changed: true });
+            let (period_no, metric, draws) = (period.no, metric.clone(), None);
+            changed.push(Counter { period_no, metric, limit, draws, used, held, changed: true });
         }
     }
-    if changed.is_empty() {
-        return Ok(());
+    if !changed.is_empty() {
+        let changed: Vec<(OrgKey, &Counter)> = changed.iter().map(|counter| (org_key, counter)).collect();
+        sql::limit_history(tx, limit_columns(&changed, rights, now)).await?;
+        sql::save_counters(tx, rows::counter_columns(&changed)).await?;
     }
-    let changed: Vec<(OrgKey, &Counter)> = changed.iter().map(|counter| (org_key, counter)).collect();
-    sql::limit_history(tx, limit_columns(&changed, rights, now)).await?;
-    sql::save_counters(tx, rows::counter_columns(&changed)).await?;
+    for (metric, draws) in redrawn {
+        sql::save_draws(tx, (org_key, period.no), metric, draws).await?;
+    }
     Ok(())
 }
 
@@ -261,7 +271,7 @@ fn limit_columns(counters: &[(OrgKey, &Counter)], rights: Rights<'_>, now: Times
         .numbers(same(now.as_micros()))
 }
 
-fn head_args(org_key: OrgKey, head: &Head, subscription: Option<&SubscriptionId>) -> [Arg; 13] {
+fn head_args(org_key: OrgKey, head: &Head, subscription: Option<&SubscriptionId>) -> [Arg; 14] {
     let open = head.period;
     [
         org_key.0.into(),
@@ -277,5 +287,6 @@ fn head_args(org_key: OrgKey, head: &Head, subscription: Option<&SubscriptionId>
         open.map(|open| open.period.start).into(),
         open.map(|open| open.period.end).into(),
         head.valid_until.into(),
+        head.spend_cap.map(|cap| cap.minor).into(),
     ]
 }

@@ -1,8 +1,8 @@
 //! Between rows and the words of the rules.
 
-use tollgate_rules::catalog::{DenyStatus, OveragePolicy};
+use tollgate_rules::catalog::{DenyStatus, Draws, OveragePolicy};
 use tollgate_rules::ids::{HoldId, InvalidId, Metric, OrgKey, PlanCode, RequestId};
-use tollgate_rules::ledger::{Counter, Event, Head, Hold, HoldState, Limit, Numbers, OpenPeriod, Verb};
+use tollgate_rules::ledger::{Counter, Event, Head, Hold, HoldState, Limit, Numbers, OpenPeriod, SpendCap, Verb};
 use tollgate_rules::period::{Period, PeriodKey};
 use tollgate_rules::subscription::Access;
 
@@ -25,6 +25,7 @@ pub(super) fn head(row: &Row) -> Result<Head, Error> {
             Some(_) => Some(period(row)?),
             None => None,
         },
+        spend_cap: row.opt_i64("spend_cap")?.map(|minor| SpendCap { minor }),
         valid_until: row.time("valid_until")?,
         org_name: row.text("org_name")?,
     })
@@ -44,6 +45,7 @@ pub(super) fn counter(row: &Row) -> Result<Counter, Error> {
         period_no: row.i64("period_no")?,
         metric: metric(row)?,
         limit: limit(row)?,
+        draws: draws(row)?,
         used: row.i64("used")?,
         held: row.i64("held")?,
         changed: false,
@@ -111,6 +113,12 @@ fn limit(row: &Row) -> Result<Limit, Error> {
         policy,
         version: row.i64("limit_version")?,
     })
+}
+
+/// The pool in the columns `pool pool_rate`.
+fn draws(row: &Row) -> Result<Option<Draws>, Error> {
+    let Some(pool) = row.opt_text("pool")? else { return Ok(None) };
+    Ok(Some(Draws { pool: id(Metric::parse(&pool))?, rate: row.i64("pool_rate")? }))
 }
 
 /// What `metered_minor` and `metered_units` say of a policy.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tollgate_rules::ids::{HoldId, Metric, OrgKey};
-use tollgate_rules::ledger::{Book, Command, Event, Head, Standing, Verb};
+use tollgate_rules::ledger::{Book, Command, Event, Head, Standing, Verb, companion};
 use tollgate_rules::time::Timestamp;
 
 use super::book::{Books, OrgBook};
@@ -82,9 +82,12 @@ async fn load_known(tx: &mut Tx, entries: &[&Entry], books: &mut Books) -> Resul
 }
 
 async fn load_named_holds(tx: &mut Tx, entries: &[&Entry], books: &mut Books) -> Result<(), Error> {
-    let mut ids: Vec<(OrgKey, &HoldId)> = Vec::new();
+    let mut ids: Vec<(OrgKey, HoldId)> = Vec::new();
     for entry in entries {
-        ids.extend(entry.commands.iter().filter_map(Command::hold_id).map(|hold_id| (entry.org_key, hold_id)));
+        let named = entry.commands.iter().filter_map(Command::hold_id);
+        ids.extend(
+            named.flat_map(|hold_id| [hold_id.clone(), companion(hold_id)]).map(|hold_id| (entry.org_key, hold_id)),
+        );
     }
     ids.sort_unstable();
     ids.dedup();

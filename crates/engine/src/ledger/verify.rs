@@ -89,6 +89,7 @@ pub async fn rebuild(engine: &Engine, scope: &OperatorScope, org: &OrgRef) -> Re
         sql::rebuild_counters(&mut tx, org_key).await?;
         sql::rebuild_held(&mut tx, org_key).await?;
         sql::rebuild_rollups(&mut tx, org_key).await?;
+        rollover::refresh(&engine, &mut tx, org_key).await?;
         tx.commit().await?;
         Ok::<(), db::Error>(())
     };

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Kind, Run, Stop};
 
-use crate::{adjustments, provision, subscriptions};
+use crate::{adjustments, provision, subscriptions, topups};
 
 /// Runs the steps of the operation's kind to its outcome. Each arm is one call.
 pub(super) async fn advance(run: &mut Run<'_>) -> Result<Value, Stop> {
@@ -23,6 +23,7 @@ pub(super) async fn advance(run: &mut Run<'_>) -> Result<Value, Stop> {
         Kind::CreditGrant => Box::pin(adjustments::advance_credit(run)).await,
         Kind::RefundCreate => Box::pin(adjustments::advance_refund(run)).await,
         Kind::CreditNoteCreate => Box::pin(adjustments::advance_credit_note(run)).await,
+        Kind::TopupBuy => Box::pin(topups::advance(run)).await,
         #[cfg(test)]
         Kind::Probe => Box::pin(super::tests::probe(run)).await,
     }

@@ -31,6 +31,8 @@ pub enum Kind {
     RefundCreate,
     /// Takes a part of an invoice back.
     CreditNoteCreate,
+    /// Sells units once.
+    TopupBuy,
     /// Does what a test says.
     #[cfg(test)]
     Probe,
@@ -53,6 +55,7 @@ impl Kind {
         Kind::CreditGrant,
         Kind::RefundCreate,
         Kind::CreditNoteCreate,
+        Kind::TopupBuy,
         #[cfg(test)]
         Kind::Probe,
     ];
@@ -75,6 +78,7 @@ impl Kind {
             Kind::CreditGrant => "credits.grant",
             Kind::RefundCreate => "refunds.create",
             Kind::CreditNoteCreate => "credit-notes.create",
+            Kind::TopupBuy => "topups.buy",
             #[cfg(test)]
             Kind::Probe => "probe",
         }

@@ -19,13 +19,26 @@ pub struct Diff {
     pub plans: Vec<PlanDiff>,
     /// Prices that would be made at Stripe; empty where billing is off.
     pub prices: Vec<PriceDiff>,
+    /// Metrics and top-ups that would be other ones.
+    pub others: Vec<OtherDiff>,
+}
+
+/// A change of a metric or a top-up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherDiff {
+    /// What (`metric tokens`, `top-up calls_10k`).
+    pub what: String,
+    /// What it is; nothing: it is new.
+    pub before: Option<Value>,
+    /// What it would be; nothing: it would be gone.
+    pub after: Option<Value>,
 }
 
 impl Diff {
     /// Whether nothing would change.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.plans.is_empty() && self.prices.is_empty()
+        self.plans.is_empty() && self.prices.is_empty() && self.others.is_empty()
     }
 }
 
@@ -92,7 +105,33 @@ pub struct PriceDiff {
 pub async fn diff(engine: &Engine, _scope: &OperatorScope, catalog: &Catalog) -> Result<Diff, Error> {
     let plans = plans(engine, catalog).await?;
     let prices = if engine.billing().is_on() { prices(engine.billing(), catalog).await? } else { Vec::new() };
-    Ok(Diff { plans, prices })
+    Ok(Diff { plans, prices, others: others(engine, catalog)? })
+}
+
+/// Metrics and top-ups, each by its code.
+fn others(engine: &Engine, catalog: &Catalog) -> Result<Vec<OtherDiff>, db::Error> {
+    let (before, after) = (listed(&super::catalog(engine))?, listed(catalog)?);
+    let names: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let differing = names.into_iter().filter(|name| before.get(*name) != after.get(*name));
+    Ok(differing
+        .map(|what| OtherDiff {
+            what: what.clone(),
+            before: before.get(what).cloned(),
+            after: after.get(what).cloned(),
+        })
+        .collect())
+}
+
+fn listed(catalog: &Catalog) -> Result<std::collections::BTreeMap<String, Value>, db::Error> {
+    let bug = |error: serde_json::Error| db::Error::Bug(format!("a catalog: {error}"));
+    let mut listed = std::collections::BTreeMap::new();
+    for (metric, name) in &catalog.metrics {
+        listed.insert(format!("metric {metric}"), serde_json::to_value(name).map_err(bug)?);
+    }
+    for topup in &catalog.topups {
+        listed.insert(format!("top-up {}", topup.code), serde_json::to_value(topup).map_err(bug)?);
+    }
+    Ok(listed)
 }
 
 async fn plans(engine: &Engine, catalog: &Catalog) -> Result<Vec<PlanDiff>, db::Error> {

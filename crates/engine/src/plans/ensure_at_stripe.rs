@@ -12,7 +12,7 @@ use tollgate_rules::ids::PriceId;
 use tollgate_rules::period::Interval;
 
 use super::publish::{content_hash, freeze};
-use super::{Error, catalog, sql};
+use super::{Error, archive, catalog, sql};
 use crate::access::OperatorScope;
 use crate::db::{self, Lane};
 use crate::engine::Engine;
@@ -30,6 +30,8 @@ pub struct EnsuredAtStripe {
     pub prices_created: u32,
     /// Prices that were there and are used.
     pub prices_adopted: u32,
+    /// Prices that were taken off sale: replaced, or of a plan that left the catalog.
+    pub prices_archived: u32,
 }
 
 /// Ensures every price of the catalog in force.
@@ -42,6 +44,8 @@ pub async fn ensure_at_stripe(engine: &Engine, _scope: &OperatorScope) -> Result
         ensure_plan(engine, plan, &mut ensured).await?;
         Box::pin(metering::ensure_prices(engine, plan)).await?;
     }
+    // Last: by now everything that is sold has its lookup key.
+    ensured.prices_archived = archive::archive_old(engine).await?;
     Ok(ensured)
 }
 
@@ -78,6 +82,12 @@ async fn ensure_plan(engine: &Engine, plan: &Plan, ensured: &mut EnsuredAtStripe
             && belongs(engine, plan, holder, &hash).await?
         {
             remember(engine, plan, price, &holder.price_id).await?;
+            ensured.prices_adopted += 1;
+            continue;
+        }
+        if let Some(own) = stored(engine, plan, price).await?
+            && archive::restore(engine, &own, &price.lookup_key).await?
+        {
             ensured.prices_adopted += 1;
             continue;
         }

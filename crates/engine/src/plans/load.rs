@@ -9,6 +9,7 @@ use super::publish::publish_rows;
 use super::sql;
 use crate::db::{Connection, Error, Lane};
 use crate::engine::Engine;
+use crate::topups;
 
 /// Reads the published plans again: what another process published is in force here from now on.
 ///
@@ -63,7 +64,8 @@ pub(super) async fn read(connection: &mut Connection) -> Result<Option<Catalog>,
         plan.rank = row.position;
         plans.push(plan);
     }
-    Ok(Some(Catalog { plans, metrics }))
+    let topups = topups::sql::sold(connection).await?;
+    Ok(Some(Catalog { plans, metrics, topups }))
 }
 
 fn thaw(content: &str) -> Result<Plan, Error> {

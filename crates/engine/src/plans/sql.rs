@@ -1,5 +1,7 @@
 //! Statements about plans.
 
+pub(crate) mod what_if;
+
 use std::collections::BTreeMap;
 
 use tollgate_rules::catalog::{MetricName, PlanPrice};
@@ -24,6 +26,8 @@ pub(crate) const ALL: &[&Statement] = &[
     &PRICE_OF,
     &PRICES_OF_PLAN,
     &PUT_PRICE,
+    &OLD_PRICES,
+    &MARK_PRICE,
     &ORGS_BY_VERSION,
     &ORGS_OVER,
 ];
@@ -93,6 +97,18 @@ const PUT_PRICE: Statement = Statement::new(
      ON CONFLICT (price_id) DO UPDATE
      SET plan_code = excluded.plan_code, plan_version = excluded.plan_version, lookup_key = excluded.lookup_key",
 );
+/// Of versions that are not in force, or of plans that are not sold.
+const OLD_PRICES: Statement = Statement::new(
+    "plans.old_prices",
+    "SELECT r.price_id
+     FROM plan_prices r
+     LEFT JOIN plans p ON p.plan_code = r.plan_code AND p.version = r.plan_version AND p.archived_at IS NULL
+     WHERE r.archived_at IS NULL AND p.plan_code IS NULL
+     ORDER BY r.price_id
+     LIMIT 10000",
+);
+const MARK_PRICE: Statement =
+    Statement::new("plans.mark_price", "UPDATE plan_prices SET archived_at = $2 WHERE price_id = $1");
 const ORGS_BY_VERSION: Statement = Statement::new(
     "plans.orgs_by_version",
     "SELECT plan_version, COUNT(DISTINCT org_key) AS orgs
@@ -271,6 +287,20 @@ pub(super) async fn put_price(tx: &mut Tx, new: &NewPriceRow<'_>) -> Result<(), 
     tx.execute(&PUT_PRICE, &args).await.map(|_| ())
 }
 
+/// Prices that are on sale at Stripe and not in the catalog in force.
+pub(super) async fn old_prices(connection: &mut Connection) -> Result<Vec<PriceId>, Error> {
+    let rows = connection.all(&OLD_PRICES, &[]).await?;
+    let read = |row: &Row| {
+        PriceId::parse(&row.text("price_id")?).map_err(|error| Error::Bug(format!("a stored price id: {error}")))
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Says since when a price is off sale; nothing: it is on sale.
+pub(super) async fn mark_price(tx: &mut Tx, price_id: &PriceId, archived_at: Option<Timestamp>) -> Result<(), Error> {
+    tx.execute(&MARK_PRICE, &[price_id.as_str().into(), archived_at.into()]).await.map(|_| ())
+}
+
 /// How many orgs have a live subscription on each version of a plan.
 pub(super) async fn orgs_by_version(connection: &mut Connection, code: &PlanCode) -> Result<Vec<(u32, i64)>, Error> {
     let rows = connection.all(&ORGS_BY_VERSION, &[code.as_str().into()]).await?;
@@ -293,7 +323,7 @@ pub(crate) fn interval(row: &Row) -> Result<Interval, Error> {
     Interval::parse(&text).ok_or_else(|| Error::Bug(format!("a stored interval: {text}")))
 }
 
-fn small(row: &Row, column: &str) -> Result<u32, Error> {
+pub(crate) fn small(row: &Row, column: &str) -> Result<u32, Error> {
     let number = row.i64(column)?;
     u32::try_from(number).map_err(|_| Error::Bug(format!("column {column}: {number} is out of range")))
 }

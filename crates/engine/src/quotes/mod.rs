@@ -10,7 +10,7 @@ mod hold;
 mod preview;
 pub(crate) mod sql;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod weigh;
 
 pub use preview::{Item, Quote, preview};

@@ -26,7 +26,7 @@ pub(super) fn confirm(quote: &Quote) -> Upgrade {
     Upgrade { quote_id: Some(quote.quote_id.clone()), ..Upgrade::default() }
 }
 
-pub(super) async fn now(stage: &Stage, scope: &OrgScope) -> Entitlements {
+pub(crate) async fn now(stage: &Stage, scope: &OrgScope) -> Entitlements {
     entitlements(stage, scope, None).await.unwrap()
 }
 
@@ -35,14 +35,14 @@ pub(super) async fn plan(stage: &Stage, scope: &OrgScope) -> String {
 }
 
 /// Everything that was charged so far, newest invoice first.
-pub(super) async fn charged(stage: &Stage, scope: &OrgScope) -> Vec<i64> {
+pub(crate) async fn charged(stage: &Stage, scope: &OrgScope) -> Vec<i64> {
     let customer = ensure_customer(stage, scope, "billing@example.com").await.unwrap().customer_id;
     let invoices = stage.billing().invoices_page(&customer, None).await.unwrap();
     invoices.items.iter().map(|invoice| invoice.amount_paid).collect()
 }
 
 /// An org that pays for a plan.
-pub(super) async fn paying(stage: &Stage, plan: &str) -> OrgScope {
+pub(crate) async fn paying(stage: &Stage, plan: &str) -> OrgScope {
     let scope = stage.trialing(&format!("plan_{plan}_m")).await;
     stage.pay_with(&scope, "pm_card_visa").await;
     upgrade(stage, &scope, &to(plan)).await.unwrap();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tollgate_rules::billing::SubscriptionStatus;
-use tollgate_rules::catalog::{FeatureValue, OveragePolicy};
+use tollgate_rules::catalog::{Draws, FeatureValue, OveragePolicy};
 use tollgate_rules::entitlement::{OrgFacts, Resolved, ScheduledChange, resolve};
 use tollgate_rules::ids::{FeatureCode, Metric, OrgId, OrgKey, PlanCode};
 use tollgate_rules::period::{Period, PeriodKey};
@@ -67,6 +67,8 @@ pub struct MetricEntitlement {
     pub policy: OveragePolicy,
     /// When the numbers start anew.
     pub reset_at: Timestamp,
+    /// The pool that its units are taken from as well.
+    pub draws: Option<Draws>,
 }
 
 impl Entitlements {
@@ -182,10 +184,22 @@ async fn numbers(
                 remaining: total.map(|total| total.saturating_sub(used).saturating_sub(held).max(0)),
                 policy: limit.policy,
                 reset_at: period.end,
+                draws: limit.draws.clone(),
             }
         })
         .collect();
-    Ok((metrics, Some(label)))
+    Ok((paid_by_pools(metrics), Some(label)))
+}
+
+/// Of what draws on a pool no more is left than the pool pays for.
+fn paid_by_pools(mut metrics: Vec<MetricEntitlement>) -> Vec<MetricEntitlement> {
+    let left: BTreeMap<Metric, Option<i64>> = metrics.iter().map(|one| (one.metric.clone(), one.remaining)).collect();
+    for one in &mut metrics {
+        let Some(draws) = &one.draws else { continue };
+        let paid = left.get(&draws.pool).copied().flatten().map(|left| left.div_euclid(draws.rate.max(1)));
+        one.remaining = one.remaining.into_iter().chain(paid).min();
+    }
+    metrics
 }
 
 /// Used and held units per metric: from the counters now, from the events themselves at a past moment.

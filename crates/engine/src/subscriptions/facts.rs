@@ -11,7 +11,7 @@ use super::mirror::Mirror;
 use super::sql;
 use crate::db::{Connection, Error};
 use crate::engine::Engine;
-use crate::{flags, grants, overrides, plans};
+use crate::{flags, grants, ledger, overrides, plans, spending};
 
 /// What decides an org's rights, as stored; given to `rules::entitlement::resolve`. Inside a transaction that holds the org's lock,
 /// this is what counts from its commit on.
@@ -28,6 +28,8 @@ pub(crate) async fn facts(engine: &Engine, connection: &mut Connection, org_key:
         metrics: plans::catalog(engine).metrics.keys().cloned().collect(),
         overrides: overrides::facts(connection, org_key).await?,
         grants: grants::facts(connection, org_key).await?,
+        debts: ledger::debts(connection, org_key).await?,
+        spend_cap: spending::cap(connection, org_key).await?,
         strict_quota: flags::strict_quota(connection, org_key).await?,
     };
     if let Some(mirror) = chosen(&mirrors) {

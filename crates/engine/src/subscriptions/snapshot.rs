@@ -8,6 +8,8 @@ use tollgate_rules::billing::SubscriptionStatus;
 use tollgate_rules::catalog::Plan;
 use tollgate_rules::entitlement::{Grant, OrgFacts, OrgStatus, Override, PendingPlan, SubscriptionState};
 use tollgate_rules::ids::{Metric, OrgKey, SubscriptionId};
+use tollgate_rules::money::Money;
+use tollgate_rules::paid::Debt;
 use tollgate_rules::period::{Interval, Period};
 use tollgate_rules::time::Timestamp;
 
@@ -27,6 +29,10 @@ struct Snapshot {
     metrics: Vec<Metric>,
     overrides: Vec<Override>,
     grants: Vec<Grant>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    debts: Vec<Debt>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    spend_cap: Option<Money>,
     strict_quota: bool,
 }
 
@@ -90,6 +96,8 @@ impl Snapshot {
             metrics: facts.metrics.iter().cloned().collect(),
             overrides: facts.overrides.clone(),
             grants: facts.grants.clone(),
+            debts: facts.debts.clone(),
+            spend_cap: facts.spend_cap,
             strict_quota: facts.strict_quota,
         }
     }
@@ -116,6 +124,8 @@ impl Snapshot {
             metrics: self.metrics.into_iter().collect(),
             overrides: self.overrides,
             grants: self.grants,
+            debts: self.debts,
+            spend_cap: self.spend_cap,
             strict_quota: self.strict_quota,
         })
     }

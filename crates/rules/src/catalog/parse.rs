@@ -3,7 +3,7 @@
 use super::tree::{Source, Table, Value};
 use super::{
     Allowance, Catalog, CatalogError, DenyStatus, FeatureValue, Included, MetricName, OnUnavailable, OveragePolicy,
-    Plan, PlanPrice, Rollover,
+    Plan, PlanPrice, Pools, Rollover, pool, topup,
 };
 use crate::ids::{FeatureCode, Metric, PlanCode, PriceId};
 use crate::money::{Currency, Money};
@@ -29,8 +29,13 @@ pub(super) fn catalog(text: &str) -> Result<Catalog, CatalogError> {
         None => return Err(root.refuse("no [[plan]]: declare at least one")),
         Some(value) => plans(&value, &metrics)?,
     };
+    let codes: BTreeSet<PlanCode> = plans.iter().map(|plan| plan.code.clone()).collect();
+    let topups = match root.take("topup") {
+        None => Vec::new(),
+        Some(value) => topup::topups(&value, &metrics, &codes, AMOUNT_MAX)?,
+    };
     root.finish()?;
-    Ok(Catalog { plans, metrics })
+    Ok(Catalog { plans, metrics, topups })
 }
 
 fn metrics(value: &Value<'_>) -> Result<BTreeMap<Metric, MetricName>, CatalogError> {
@@ -98,6 +103,10 @@ fn plan(mut table: Table<'_>, code: PlanCode, rank: u32, known: &mut Known<'_>) 
         None => BTreeMap::new(),
         Some(value) => allowances(&value, &prices, known)?,
     };
+    let pools = match table.take("pool") {
+        None => Pools::new(),
+        Some(value) => pool::pools(&value, &allowances, known.metrics)?,
+    };
     let features = table.take("features").map_or(Ok(BTreeMap::new()), |value| features(&value))?;
     table.finish()?;
     Ok(Plan {
@@ -114,6 +123,7 @@ fn plan(mut table: Table<'_>, code: PlanCode, rank: u32, known: &mut Known<'_>) 
         anti_arbitrage,
         prices,
         allowances,
+        pools,
         features,
     })
 }

@@ -1,7 +1,8 @@
 //! The catalog's format: what it says, and that every mistake in it is named by line, field and fix.
 
 use crate::catalog::{
-    Allowance, Catalog, CatalogError, DenyStatus, FeatureValue, Included, OnUnavailable, OveragePolicy, Rollover,
+    Allowance, Catalog, CatalogError, DenyStatus, Draws, FeatureValue, Included, OnUnavailable, OveragePolicy, Plan,
+    Rollover, TopupLasts,
 };
 use crate::ids::{FeatureCode, Metric};
 use crate::money::{Currency, Money};
@@ -204,4 +205,77 @@ fn units_are_carried_over_for_one_period_unless_it_says_otherwise() {
         assert_eq!(error.line, 8, "{error}");
     }
     assert!(read("included = \"unlimited\"\nrollover = { max = 3 }").is_err());
+}
+
+const POOLED: &str = r#"
+[[metric]]
+code = "credit"
+[[metric]]
+code = "image"
+[[metric]]
+code = "token"
+[[plan]]
+code = "starter"
+name = "Starter"
+[plan.allowance.credit]
+included = 1000
+[plan.allowance.token]
+included = 50
+[plan.pool.credit]
+image = 25
+token = 2
+[[topup]]
+code = "credits_500"
+name = "500 credits"
+metric = "credit"
+units = 500
+amount = 900
+currency = "usd"
+lasts = { days = 30 }
+plans = ["starter"]
+"#;
+
+#[test]
+fn metrics_draw_on_a_pool_at_fixed_rates_and_packs_are_sold_beside_plans() {
+    let catalog = Catalog::parse(POOLED).unwrap();
+    let plan = &catalog.plans[0];
+    assert_eq!(plan.draws(&metric("image")), Some(Draws { pool: metric("credit"), rate: 25 }));
+    assert_eq!(plan.draws(&metric("credit")), None);
+    assert_eq!(plan.allowance(&metric("image")).included, Included::Unlimited, "the pool is its only limit");
+    assert_eq!(plan.allowance(&metric("token")).included, Included::Units(50), "a limit of its own beside the pool");
+    let pack = catalog.topup("credits_500").unwrap();
+    assert_eq!((pack.units, pack.price, pack.lasts), (500, Money::new(900, Currency::USD), TopupLasts::Days(30)));
+    assert!(pack.is_for(&plan.code));
+    let frozen = serde_json::to_string(plan).unwrap();
+    assert_eq!(&serde_json::from_str::<Plan>(&frozen).unwrap(), plan);
+}
+
+#[test]
+fn every_mistake_about_pools_and_top_ups_is_named() {
+    let mistakes = [
+        ("[plan.pool.credit]", "[plan.pool.image]", "plan.starter.pool.image: a pool needs an allowance"),
+        ("image = 25", "credit = 25", "plan.starter.pool.credit.credit: a pool does not draw on itself"),
+        ("image = 25", "image = 0", "plan.starter.pool.credit.image: expected a whole number from 1"),
+        ("image = 25", "video = 25", "plan.starter.pool.credit.video: no metric video"),
+        ("metric = \"credit\"", "metric = \"gold\"", "topup.credits_500.metric: no metric gold"),
+        ("plans = [\"starter\"]", "plans = [\"pro\"]", "topup.credits_500.plans: there is no plan pro"),
+        ("lasts = { days = 30 }", "lasts = \"week\"", "topup.credits_500.lasts: use \"period\""),
+        ("amount = 900", "amount = 0", "topup.credits_500.amount: expected a whole number from 50"),
+    ];
+    for (from, to, expected) in mistakes {
+        let refusal = Catalog::parse(&POOLED.replacen(from, to, 1)).unwrap_err().to_string();
+        assert!(refusal.contains(expected), "{to}\n  expected {expected}\n  was      {refusal}");
+    }
+}
+
+#[test]
+fn a_catalog_that_is_written_reads_as_the_same_catalog() {
+    for text in [Catalog::default_text(), SMALL, POOLED] {
+        let catalog = Catalog::parse(text).unwrap();
+        let written = catalog.to_toml();
+        assert_eq!(Catalog::parse(&written).unwrap_or_else(|error| panic!("{error}\n{written}")), catalog);
+    }
+    let odd = POOLED.replacen("name = \"Starter\"", "name = \"St\\\"ar\\\\ter\"", 1);
+    let catalog = Catalog::parse(&odd).unwrap();
+    assert_eq!(Catalog::parse(&catalog.to_toml()).unwrap(), catalog);
 }

@@ -71,6 +71,18 @@ impl<'a> Value<'a> {
             .collect()
     }
 
+    /// The texts of an array (`["starter", "growth"]`).
+    pub(super) fn texts(&self) -> Result<Vec<Value<'a>>, CatalogError> {
+        let DeValue::Array(array) = self.value else { return Err(self.refuse("expected a list of texts")) };
+        let place = |item: &'a Spanned<DeValue<'a>>| Value {
+            source: self.source,
+            path: self.path.clone(),
+            offset: item.span().start,
+            value: item.get_ref(),
+        };
+        Ok(array.iter().map(place).collect())
+    }
+
     pub(super) fn text(&self) -> Result<&'a str, CatalogError> {
         match self.value {
             DeValue::String(text) if !text.trim().is_empty() && text.len() <= 200 => Ok(text),

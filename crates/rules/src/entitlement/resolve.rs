@@ -5,6 +5,7 @@ use super::{Limit, OrgFacts, OverrideChange, Resolved, ScheduledChange, Subscrip
 use crate::billing::SubscriptionStatus;
 use crate::catalog::{DenyStatus, FeatureValue, OnUnavailable, Plan};
 use crate::ids::{FeatureCode, Metric, PlanCode};
+use crate::paid::taken_off;
 use crate::period::{Interval, Period, quota_period};
 use crate::subscription::{Access, access, grace_end, status_at};
 use crate::time::Timestamp;
@@ -29,6 +30,7 @@ pub fn resolve(facts: &OrgFacts, now: Timestamp) -> Resolved {
         on_unavailable: OnUnavailable::Refuse,
         features: BTreeMap::new(),
         strict: facts.strict_quota,
+        spend_cap: None,
         scheduled: None,
         valid_until: valid_until(facts, None, now),
     };
@@ -45,6 +47,7 @@ pub fn resolve(facts: &OrgFacts, now: Timestamp) -> Resolved {
                 deny_status: terms.plan.deny_status,
                 on_unavailable: terms.plan.on_unavailable,
                 features: features(facts, &terms.plan, now),
+                spend_cap: spend_cap(facts, &terms.plan),
                 scheduled: scheduled(subscription, now),
                 valid_until: valid_until(facts, Some(terms.period), now),
                 ..closed
@@ -106,8 +109,14 @@ fn limits(facts: &OrgFacts, terms: &Terms, now: Timestamp) -> BTreeMap<Metric, L
 
 fn limit(facts: &OrgFacts, terms: &Terms, metric: &Metric, now: Timestamp) -> Limit {
     let allowance = terms.plan.allowance(metric);
-    let mut limit =
-        Limit { included: allowance.included.units(), granted: 0, policy: allowance.policy, override_id: None };
+    let mut limit = Limit {
+        included: allowance.included.units(),
+        granted: 0,
+        policy: allowance.policy,
+        override_id: None,
+        draws: terms.plan.draws(metric),
+    };
+    limit.included = limit.included.map(|included| included - taken_off(included, owed(facts, metric, terms.period)));
     for (id, change) in in_force(facts, now) {
         match change {
             OverrideChange::Included { metric: named, units } if named == metric => limit.included = *units,
@@ -120,6 +129,18 @@ fn limit(facts: &OrgFacts, terms: &Terms, metric: &Metric, now: Timestamp) -> Li
     }
     limit.granted = granted(&facts.grants, metric, terms.period, now);
     limit
+}
+
+/// What is owed in a period: as it stood when that began.
+fn owed(facts: &OrgFacts, metric: &Metric, period: Period) -> i64 {
+    let known = facts.debts.iter().filter(|debt| debt.metric == *metric && debt.since <= period.start);
+    known.max_by_key(|debt| debt.since).map_or(0, |debt| debt.units)
+}
+
+/// The org's cap, where it is in the currency the plan's overage is charged in.
+fn spend_cap(facts: &OrgFacts, plan: &Plan) -> Option<i64> {
+    let currency = plan.prices.first()?.amount.currency;
+    facts.spend_cap.filter(|cap| cap.currency == currency).map(|cap| cap.minor)
 }
 
 fn features(facts: &OrgFacts, plan: &Plan, now: Timestamp) -> BTreeMap<FeatureCode, FeatureValue> {

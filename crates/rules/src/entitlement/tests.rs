@@ -54,6 +54,8 @@ fn starter() -> OrgFacts {
         metrics: [api_call(), Metric::parse("tokens").unwrap()].into(),
         overrides: Vec::new(),
         grants: Vec::new(),
+        debts: Vec::new(),
+        spend_cap: None,
         strict_quota: true,
     }
 }

@@ -40,11 +40,43 @@ impl Reason {
     }
 }
 
+/// Which rule a quota denial goes by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// What the plan includes, with grants on top.
+    Allowance,
+    /// A pool that the metric draws on; the denial's metric is the pool.
+    Pool {
+        /// What was asked for.
+        drawn_by: Metric,
+    },
+    /// The most that the org lets overage cost in a period.
+    SpendCap {
+        /// The cap, in minor units of the plan's currency.
+        cap_minor: i64,
+        /// What overage costs already.
+        spent_minor: i64,
+    },
+}
+
+impl Rule {
+    /// The word it is told as.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Rule::Allowance => "allowance",
+            Rule::Pool { .. } => "credit_pool",
+            Rule::SpendCap { .. } => "spend_cap",
+        }
+    }
+}
+
 /// A denial with everything that explains it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
     /// Why.
     pub reason: Reason,
+    /// The rule of a quota denial.
+    pub rule: Rule,
     /// The metric that did not fit.
     pub metric: Metric,
     /// Units of it that were asked for.

@@ -2,7 +2,7 @@
 
 use crate::catalog::DenyStatus;
 use crate::ids::{HoldId, Metric, PlanCode, RequestId};
-use crate::ledger::{Counter, Denial, Event, Hold, HoldState, Reason, Standing};
+use crate::ledger::{Counter, Denial, Event, Hold, HoldState, Reason, Rule, Standing};
 use crate::period::{Period, PeriodKey};
 use crate::subscription::Access;
 use crate::time::Timestamp;
@@ -26,10 +26,19 @@ pub struct Head {
     pub strict: bool,
     /// The open period; nothing without access.
     pub period: Option<OpenPeriod>,
+    /// The most that overage may cost in a period.
+    pub spend_cap: Option<SpendCap>,
     /// Until when this holds unless something is changed.
     pub valid_until: Timestamp,
     /// What the org is called.
     pub org_name: String,
+}
+
+/// The most that an org lets overage cost in a quota period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpendCap {
+    /// In minor units of the plan's currency.
+    pub minor: i64,
 }
 
 /// A quota period of one org.
@@ -183,6 +192,7 @@ impl Head {
     pub(crate) fn denial(&self, reason: Reason, metric: &Metric, requested: i64, now: Timestamp) -> Box<Denial> {
         Box::new(Denial {
             reason,
+            rule: Rule::Allowance,
             metric: metric.clone(),
             requested,
             numbers: None,

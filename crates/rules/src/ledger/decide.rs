@@ -1,9 +1,9 @@
 //! One command against one book.
 
-use crate::ids::{Metric, RequestId};
+use crate::ids::RequestId;
+use crate::ledger::demand::{self, Against};
 use crate::ledger::{
-    Answer, Book, Command, Counter, Denial, Event, Limit, Outcome, Reason, Refusal, Seed, Seeded, TOTAL_MAX, correct,
-    hold, record,
+    Answer, Book, Command, Denial, Event, Outcome, Reason, Refusal, Seed, Seeded, correct, hold, record,
 };
 use crate::time::Timestamp;
 
@@ -42,33 +42,15 @@ fn seed(book: &Book, seed: &Seed, now: Timestamp) -> Result<Outcome<Seeded>, Ref
     }
     let (_, counter) =
         book.counter(open.no, &seed.metric).ok_or_else(|| Refusal::UnknownMetric(seed.metric.clone()))?;
-    Ok(Outcome::Allowed(Seeded { numbers: counter.numbers(&open), decided_at: now }))
+    Ok(Outcome::Allowed(Seeded { numbers: demand::numbers(&book.counters, counter, &open), decided_at: now }))
 }
 
-/// How units that are asked for relate to a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fit {
-    /// They fit.
-    Within,
-    /// They do not; only shadow mode or force lets them pass.
-    Beyond,
-}
-
-/// Whether `units` more fit under `limit` beside `taken`.
-///
-/// # Errors
-/// [`Refusal::TotalTooLarge`] where the sum cannot be counted at all.
-pub(crate) fn fit(metric: &Metric, limit: &Limit, taken: i64, units: i64) -> Result<Fit, Refusal> {
-    match taken.checked_add(units) {
-        Some(sum) if sum <= TOTAL_MAX => Ok(if limit.fits(taken, units) { Fit::Within } else { Fit::Beyond }),
-        _ => Err(Refusal::TotalTooLarge(metric.clone())),
-    }
-}
-
-/// The denial of `requested` units beside what `counter` says.
-pub(crate) fn quota_denial(book: &Book, counter: &Counter, requested: i64, now: Timestamp) -> Box<Denial> {
+/// The denial of `requested` units by what stands against them.
+pub(crate) fn quota_denial(book: &Book, against: Against, requested: i64, now: Timestamp) -> Box<Denial> {
+    let counter = book.counters.get(against.counter).expect("what stands against a line is a counter of this book");
     let mut denial = book.head.denial(Reason::QuotaExceeded, &counter.metric, requested, now);
-    denial.numbers = book.period(counter.period_no).map(|open| counter.numbers(&open));
+    denial.numbers = book.period(counter.period_no).map(|open| demand::numbers(&book.counters, counter, &open));
+    denial.rule = against.rule;
     denial
 }
 

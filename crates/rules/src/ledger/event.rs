@@ -39,6 +39,9 @@ impl Verb {
     }
 }
 
+/// Lines from this number on say what the line `item_no - DRAW_LINE` of the same id took of a pool.
+pub const DRAW_LINE: i64 = 1 << 20;
+
 /// One line of the ledger. It is also the record of its id, with the first answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
@@ -76,6 +79,24 @@ pub struct Event {
     pub would_deny: bool,
     /// The first answer.
     pub answer: Numbers,
+}
+
+impl Event {
+    /// Whether it says what another line took of a pool.
+    pub fn is_draw(&self) -> bool {
+        self.item_no >= DRAW_LINE
+    }
+
+    /// What this line took of a pool, among the lines of its id.
+    pub(crate) fn draw<'a>(&self, lines: &'a [Event]) -> Option<&'a Event> {
+        lines.iter().find(|line| line.item_no == self.item_no.saturating_add(DRAW_LINE))
+    }
+
+    /// The first answer as the caller saw it: with a pool, no more is left than that pays for.
+    pub(crate) fn shown(&self, lines: &[Event]) -> Numbers {
+        let draw = self.draw(lines).filter(|_| self.units != 0);
+        draw.map_or(self.answer, |draw| self.answer.drawing(&draw.answer, draw.units.saturating_div(self.units)))
+    }
 }
 
 /// Where a hold is in its life.
@@ -131,4 +152,17 @@ pub struct Hold {
     pub closed: Option<(Timestamp, Numbers)>,
     /// Whether it must be written.
     pub changed: bool,
+}
+
+/// What the name of a hold's companion ends with.
+const POOL_SUFFIX: &str = "_pool";
+
+/// The companion of a hold whose metric draws on a pool: it holds the pool's units, and lives and ends with the hold.
+pub fn companion(hold_id: &HoldId) -> HoldId {
+    HoldId::parse(&format!("{hold_id}{POOL_SUFFIX}")).unwrap_or_else(|_| hold_id.clone())
+}
+
+/// Whether a hold is another one's companion: it is never named by a caller.
+pub fn is_companion(hold_id: &HoldId) -> bool {
+    hold_id.as_str().ends_with(POOL_SUFFIX)
 }

@@ -1,6 +1,6 @@
 //! Counters, their limits, and the numbers that every answer shows.
 
-use crate::catalog::OveragePolicy;
+use crate::catalog::{Draws, OveragePolicy};
 use crate::ids::Metric;
 use crate::ledger::OpenPeriod;
 use crate::period::{Period, PeriodKey};
@@ -42,7 +42,7 @@ impl Limit {
     }
 
     /// How far `used` is above the limit.
-    fn beyond(&self, used: i64) -> i64 {
+    pub(crate) fn beyond(&self, used: i64) -> i64 {
         self.total().map_or(0, |total| used.saturating_sub(total).max(0))
     }
 }
@@ -56,6 +56,8 @@ pub struct Counter {
     pub metric: Metric,
     /// The limit in force.
     pub limit: Limit,
+    /// The pool that its units are taken from as well.
+    pub draws: Option<Draws>,
     /// Units used: the sum of the events' deltas.
     pub used: i64,
     /// Units held: the sum of the open holds.
@@ -127,5 +129,16 @@ impl Numbers {
             reset_at: period.period.end,
             limit_version: limit.version,
         }
+    }
+
+    /// The same for units that draw on a pool: no more is left than the pool pays for.
+    #[must_use]
+    pub fn drawing(self, pool: &Numbers, rate: i64) -> Numbers {
+        let paid_for = pool.remaining.map(|left| left.div_euclid(rate.max(1)));
+        let remaining = match (self.remaining, paid_for) {
+            (Some(own), Some(pool)) => Some(own.min(pool)),
+            (own, pool) => own.or(pool),
+        };
+        Numbers { remaining, ..self }
     }
 }

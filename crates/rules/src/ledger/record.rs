@@ -1,8 +1,8 @@
 //! Record: check and count in one step, all items or none.
 
-use crate::ids::Metric;
-use crate::ledger::decide::{Fit, first_time, fit, quota_denial};
-use crate::ledger::{Book, Counted, Denial, Event, OpenPeriod, Outcome, Record, Recorded, Refusal, Verb};
+use crate::ledger::decide::{first_time, quota_denial};
+use crate::ledger::demand::{Demand, Line, line};
+use crate::ledger::{Book, Counted, DRAW_LINE, Denial, Event, OpenPeriod, Outcome, Record, Recorded, Refusal, Verb};
 use crate::time::Timestamp;
 use std::time::Duration;
 
@@ -43,79 +43,89 @@ enum Repeat {
 
 /// What happens to one item when the record is carried out.
 struct Step {
-    /// Its counter's place in the book.
-    counter: usize,
+    /// What it asks of which counters.
+    line: Line,
     /// Whether it passes only in shadow mode.
     would_deny: bool,
 }
 
-/// Finds the counter of every item and whether all of them fit together; the inner error is the denial.
+/// Finds the counters of every item and whether all of them fit together; the inner error is the denial.
 fn plan(
     book: &Book,
     record: &Record,
     open: OpenPeriod,
     now: Timestamp,
 ) -> Result<Result<Vec<Step>, Box<Denial>>, Refusal> {
-    let mut steps = Vec::with_capacity(record.items.len());
-    for (position, item) in record.items.iter().enumerate() {
-        let (index, counter) =
-            book.counter(open.no, &item.metric).ok_or_else(|| Refusal::UnknownMetric(item.metric.clone()))?;
-        let earlier = earlier_units(record, position, &item.metric)?;
-        let taken = counter.taken().saturating_add(earlier);
-        let beyond = fit(&item.metric, &counter.limit, taken, item.units.get())? == Fit::Beyond;
-        if beyond && record.force.is_none() && book.head.strict {
-            let requested = earlier_units(record, record.items.len(), &item.metric)?;
-            return Ok(Err(quota_denial(book, counter, requested, now)));
+    let lines = record.items.iter().map(|item| line(&book.counters, open.no, &item.metric, item.units.get()));
+    let lines = lines.collect::<Result<Vec<Line>, Refusal>>()?;
+    let mut demand = Demand::default();
+    let mut steps = Vec::with_capacity(lines.len());
+    for line in &lines {
+        let against = demand.against(&book.counters, line, book.head.spend_cap)?;
+        demand.take(line);
+        let would_deny = against.is_some() && record.force.is_none();
+        if let Some(against) = against.filter(|_| would_deny && book.head.strict) {
+            let requested = requested(book, &lines, against.counter)?;
+            return Ok(Err(quota_denial(book, against, requested, now)));
         }
-        steps.push(Step { counter: index, would_deny: beyond && record.force.is_none() });
+        steps.push(Step { line: *line, would_deny });
     }
     Ok(Ok(steps))
 }
 
-/// Units of `metric` that the items before `position` ask for: one record may name a metric several times.
-fn earlier_units(record: &Record, position: usize, metric: &Metric) -> Result<i64, Refusal> {
-    let same = record.items.iter().take(position).filter(|item| item.metric == *metric);
-    same.map(|item| item.units.get())
-        .try_fold(0_i64, i64::checked_add)
-        .ok_or_else(|| Refusal::TotalTooLarge(metric.clone()))
+/// All that the record asks of a counter: one record may name a metric several times.
+fn requested(book: &Book, lines: &[Line], counter: usize) -> Result<i64, Refusal> {
+    let parts = lines.iter().flat_map(|line| [Some((line.counter, line.units)), line.pool]).flatten();
+    let mut parts = parts.filter(|(of, _)| *of == counter).map(|(_, units)| units);
+    parts.try_fold(0_i64, i64::checked_add).ok_or_else(|| {
+        let metric = book.counters.get(counter).map(|counter| counter.metric.clone());
+        metric.map_or(Refusal::NoItems, Refusal::TotalTooLarge)
+    })
 }
 
 fn count(book: &mut Book, record: &Record, open: OpenPeriod, plan: &[Step], now: Timestamp) -> Vec<Event> {
     let verb = if record.force.is_some() { Verb::Force } else { Verb::Record };
-    let mut events = Vec::with_capacity(plan.len());
-    for (item_no, (item, step)) in (0_i64..).zip(record.items.iter().zip(plan)) {
-        let Some(counter) = book.counters.get_mut(step.counter) else { continue };
-        let units = item.units.get();
-        counter.used = counter.used.saturating_add(units);
-        counter.changed = true;
-        events.push(Event {
-            request_id: record.request_id.clone(),
-            item_no,
-            period_no: open.no,
-            metric: item.metric.clone(),
-            verb,
-            delta: units,
-            units,
-            forced: if record.force.is_some() || step.would_deny { units } else { 0 },
-            occurred_at: record.occurred_at,
-            recorded_at: now,
-            reason: record.force.clone(),
-            source: record.source.clone(),
-            corrects: None,
-            hold_id: None,
-            expires_at: None,
-            would_deny: step.would_deny,
-            answer: counter.numbers(&open),
-        });
+    let (mut events, mut draws) = (Vec::with_capacity(plan.len()), Vec::new());
+    for (item_no, step) in (0_i64..).zip(plan) {
+        let mut add = |index: usize, units: i64, item_no: i64| {
+            let counter = book.counters.get_mut(index)?;
+            counter.used = counter.used.saturating_add(units);
+            counter.changed = true;
+            Some(Event {
+                request_id: record.request_id.clone(),
+                item_no,
+                period_no: open.no,
+                metric: counter.metric.clone(),
+                verb,
+                delta: units,
+                units,
+                forced: if record.force.is_some() || step.would_deny { units } else { 0 },
+                occurred_at: record.occurred_at,
+                recorded_at: now,
+                reason: record.force.clone(),
+                source: record.source.clone(),
+                corrects: None,
+                hold_id: None,
+                expires_at: None,
+                would_deny: step.would_deny,
+                answer: counter.numbers(&open),
+            })
+        };
+        events.extend(add(step.line.counter, step.line.units, item_no));
+        if let Some((pool, taken)) = step.line.pool {
+            draws.extend(add(pool, taken, item_no.saturating_add(DRAW_LINE)));
+        }
     }
+    events.append(&mut draws);
     events
 }
 
 /// Whether stored events are those of the same call.
 fn same(events: &[Event], record: &Record) -> bool {
     let verb = if record.force.is_some() { Verb::Force } else { Verb::Record };
-    events.len() == record.items.len()
-        && events.iter().zip(&record.items).all(|(event, item)| {
+    let own = || events.iter().filter(|event| !event.is_draw());
+    own().count() == record.items.len()
+        && own().zip(&record.items).all(|(event, item)| {
             event.verb == verb
                 && event.metric == item.metric
                 && event.units == item.units.get()
@@ -127,12 +137,13 @@ fn answer(events: &[Event], repeat: Repeat) -> Recorded {
     let first = events.first().expect("a record has at least one item, and each becomes an event");
     Recorded {
         period_key: first.answer.period_key,
-        items: events.iter().map(counted).collect(),
+        items: events.iter().filter(|event| !event.is_draw()).map(|event| counted(event, events)).collect(),
         repeat: repeat == Repeat::Yes,
         recorded_at: first.recorded_at,
     }
 }
 
-fn counted(event: &Event) -> Counted {
-    Counted { metric: event.metric.clone(), units: event.units, numbers: event.answer, would_deny: event.would_deny }
+fn counted(event: &Event, lines: &[Event]) -> Counted {
+    let numbers = event.shown(lines);
+    Counted { metric: event.metric.clone(), units: event.units, numbers, would_deny: event.would_deny }
 }

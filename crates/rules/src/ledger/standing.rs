@@ -1,7 +1,7 @@
 //! What is left now, and the check that is answered from it without any I/O.
 
 use crate::ids::Metric;
-use crate::ledger::decide::{Fit, fit};
+use crate::ledger::demand::{self, Demand, line};
 use crate::ledger::{Book, Checked, Counter, Head, Outcome, Reason, Refusal};
 use crate::quantity::Units;
 use crate::subscription::Access;
@@ -37,15 +37,19 @@ pub fn check(standing: &Standing, check: &Check, clock: Timestamp) -> Result<Out
     let units = check.units.get();
     let reason = match (head.access, head.period) {
         (Access::Allowed, Some(open)) => {
-            let counter = standing.counters.iter().find(|counter| counter.metric == check.metric);
-            let counter = counter.ok_or_else(|| Refusal::UnknownMetric(check.metric.clone()))?;
-            let would_deny = fit(&check.metric, &counter.limit, counter.taken(), units)? == Fit::Beyond;
-            let numbers = counter.numbers(&open);
-            if would_deny && head.strict {
-                let mut denial = head.denial(Reason::QuotaExceeded, &check.metric, units, now);
-                denial.numbers = Some(numbers);
+            let line = line(&standing.counters, open.no, &check.metric, units)?;
+            let against = Demand::default().against(&standing.counters, &line, head.spend_cap)?;
+            let counter = |index: usize| standing.counters.get(index).expect("its place was found in this standing");
+            let would_deny = against.is_some();
+            if let Some(against) = against.filter(|_| head.strict) {
+                let counter = counter(against.counter);
+                let asked = line.pool.filter(|(pool, _)| *pool == against.counter).map_or(units, |(_, taken)| taken);
+                let mut denial = head.denial(Reason::QuotaExceeded, &counter.metric, asked, now);
+                denial.numbers = Some(demand::numbers(&standing.counters, counter, &open));
+                denial.rule = against.rule;
                 return Ok(Outcome::Denied(denial));
             }
+            let numbers = demand::numbers(&standing.counters, counter(line.counter), &open);
             let checked = Checked { metric: check.metric.clone(), units, numbers, would_deny, decided_at: now };
             return Ok(Outcome::Allowed(checked));
         }

@@ -40,11 +40,13 @@ fn book(included: Option<i64>, policy: OveragePolicy, strict: bool) -> Book {
         deny_status: DenyStatus::default(),
         strict,
         period: Some(open),
+        spend_cap: None,
         valid_until: period.end,
         org_name: "Acme".to_owned(),
     };
     let limit = Limit { included, granted: 2, policy, version: 1 };
-    let counter = |index| Counter { period_no: 1, metric: metric(index), limit, used: 0, held: 0, changed: false };
+    let counter =
+        |index| Counter { period_no: 1, metric: metric(index), limit, draws: None, used: 0, held: 0, changed: false };
     Book::new(head, vec![counter(0), counter(1)])
 }
 

@@ -10,7 +10,7 @@ use tollgate_rules::ids::OrgId;
 use tollgate_rules::time::Timestamp;
 use tollgate_web::{Advance, AdvanceError};
 
-use super::{Context, How, Request, keys, ledger, plans};
+use super::{Context, How, Request, keys, ledger, plans, what_if};
 use crate::failure::{Exit, Failure};
 
 /// Does what was asked.
@@ -34,7 +34,9 @@ pub(crate) async fn execute(context: &Context, request: Request) -> Result<Value
         Request::KeysRevoke { org: Some(org), key } => keys::revoke(engine, &org, &key).await,
         Request::KeysRevoke { org: None, key } => keys::revoke_operator(engine, &key).await,
         Request::PlansPlan { catalog } => plans::plan(engine, &catalog).await,
-        Request::PlansApply { catalog } => plans::apply(engine, &catalog).await,
+        Request::PlansApply { catalog, expected } => plans::apply(engine, &catalog, expected).await,
+        Request::PlansPull => plans::pull(engine).await,
+        Request::PlansWhatIf { catalog, seconds } => what_if::what_if(engine, &catalog, seconds).await,
         Request::AuditVerify => audit_verify(engine).await,
         Request::Smoke => Ok(smoke(engine).await),
         Request::Explain { receipt } => ledger::explain(engine, &receipt),

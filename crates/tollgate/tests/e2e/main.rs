@@ -4,6 +4,7 @@
 
 mod api;
 mod backups;
+mod catalog;
 mod command_line;
 mod database;
 mod durability;

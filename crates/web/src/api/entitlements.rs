@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tollgate_engine::access::OrgScope;
 use tollgate_engine::subscriptions::{self, Entitlements, MetricEntitlement};
 use tollgate_rules::access::Permission;
-use tollgate_rules::catalog::FeatureValue;
+use tollgate_rules::catalog::{Draws, FeatureValue};
 use tollgate_rules::entitlement::ScheduledChange;
 use tollgate_rules::time::Timestamp;
 use utoipa::{IntoParams, ToSchema};
@@ -113,6 +113,24 @@ struct EntitledMetric {
     overage_policy: &'static str,
     /// When the numbers start anew.
     reset_at: String,
+    /// The pool its units are taken from as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pool: Option<PoolBody>,
+}
+
+/// How a metric draws on a pool.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PoolBody {
+    /// The pool: a metric with numbers of its own.
+    metric: String,
+    /// Units of the pool for one unit.
+    rate: i64,
+}
+
+impl From<&Draws> for PoolBody {
+    fn from(draws: &Draws) -> Self {
+        Self { metric: draws.pool.to_string(), rate: draws.rate }
+    }
 }
 
 /// The value of a feature.
@@ -150,6 +168,7 @@ impl From<&MetricEntitlement> for EntitledMetric {
             remaining: one.remaining,
             overage_policy: one.policy.as_str(),
             reset_at: one.reset_at.to_string(),
+            pool: one.draws.as_ref().map(PoolBody::from),
         }
     }
 }

@@ -32,7 +32,9 @@ mod plans;
 mod quota;
 mod quotas;
 mod reconcile;
+mod spending;
 mod system;
+mod topups;
 pub(crate) mod usage;
 mod usage_batch;
 mod usage_event;
@@ -56,6 +58,8 @@ pub(crate) fn routes() -> Vec<Route> {
         plan_changes::routes(),
         billing::routes(),
         adjustments::routes(),
+        topups::routes(),
+        spending::routes(),
         entitlements::routes(),
         quota::routes(),
         usage::routes(),

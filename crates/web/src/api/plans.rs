@@ -1,15 +1,16 @@
 //! The catalog, and an org's invoices.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use tollgate_engine::invoices::{self, Invoice};
 use tollgate_engine::plans;
 use tollgate_rules::access::Permission;
-use tollgate_rules::catalog::{Allowance, OveragePolicy, Plan, PlanPrice};
+use tollgate_rules::catalog::{OveragePolicy, Plan, PlanPrice, Topup, TopupLasts};
+use tollgate_rules::ids::Metric;
 use utoipa::{IntoParams, ToSchema};
 
-use super::entitlements::FeatureBody;
+use super::entitlements::{FeatureBody, PoolBody};
 use crate::answer::Answer;
 use crate::api_error::ApiError;
 use crate::call::Call;
@@ -29,6 +30,48 @@ struct CatalogBody {
     plans: Vec<PlanBody>,
     /// What is counted.
     metrics: Vec<CatalogMetric>,
+    /// What can be bought once, beside a plan: `topups.buy` takes its code.
+    topups: Vec<TopupOffer>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct TopupOffer {
+    /// Its code.
+    topup: String,
+    /// What people call it.
+    name: String,
+    /// What it adds to.
+    metric: String,
+    /// How many units.
+    units: i64,
+    /// In minor units.
+    amount: i64,
+    /// Lower case ISO 4217.
+    currency: String,
+    /// `period`, `for_good`, or a number of days (`90d`).
+    lasts: String,
+    /// Only orgs on one of these plans may buy it; empty: all.
+    plans: Vec<String>,
+}
+
+impl From<&Topup> for TopupOffer {
+    fn from(topup: &Topup) -> Self {
+        Self {
+            topup: topup.code.to_string(),
+            name: topup.name.clone(),
+            metric: topup.metric.to_string(),
+            units: topup.units,
+            amount: topup.price.minor,
+            currency: topup.price.currency.to_string(),
+            lasts: match topup.lasts {
+                TopupLasts::Period => "period".to_owned(),
+                TopupLasts::ForGood => "for_good".to_owned(),
+                TopupLasts::Days(days) => format!("{days}d"),
+            },
+            plans: topup.plans.iter().map(ToString::to_string).collect(),
+        }
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -91,20 +134,25 @@ struct AllowanceBody {
     /// The size of a block in units.
     #[serde(skip_serializing_if = "Option::is_none")]
     overage_per_units: Option<i64>,
+    /// The pool its units are taken from as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pool: Option<PoolBody>,
 }
 
 impl AllowanceBody {
-    fn of(metric: String, allowance: Allowance) -> Self {
+    fn of(plan: &Plan, metric: &Metric) -> Self {
+        let allowance = plan.allowance(metric);
         let (overage_amount, overage_per_units) = match allowance.policy {
             OveragePolicy::HardStop => (None, None),
             OveragePolicy::Metered { amount_minor, per_units } => (Some(amount_minor), Some(per_units)),
         };
         Self {
-            metric,
+            metric: metric.to_string(),
             included: allowance.included.units(),
             overage_policy: allowance.policy.as_str(),
             overage_amount,
             overage_per_units,
+            pool: plan.draws(metric).as_ref().map(PoolBody::from),
         }
     }
 }
@@ -122,7 +170,8 @@ impl From<&PlanPrice> for PriceBody {
 
 impl From<&Plan> for PlanBody {
     fn from(plan: &Plan) -> Self {
-        let allowances = plan.allowances.iter();
+        let drawing = plan.pools.values().flat_map(|rates| rates.keys());
+        let metrics: BTreeSet<&Metric> = plan.allowances.keys().chain(drawing).collect();
         Self {
             plan_code: plan.code.to_string(),
             version: plan.version,
@@ -130,7 +179,7 @@ impl From<&Plan> for PlanBody {
             self_service: plan.self_service,
             contact_url: plan.contact_url.clone(),
             prices: plan.prices.iter().map(PriceBody::from).collect(),
-            allowances: allowances.map(|(metric, one)| AllowanceBody::of(metric.to_string(), *one)).collect(),
+            allowances: metrics.into_iter().map(|metric| AllowanceBody::of(plan, metric)).collect(),
             features: plan.features.iter().map(|(code, value)| (code.to_string(), value.into())).collect(),
         }
     }
@@ -151,6 +200,7 @@ async fn catalog(call: Call) -> Result<Answer, ApiError> {
     Ok(Answer::data(&CatalogBody {
         plans: ranked.into_iter().map(PlanBody::from).collect(),
         metrics: metrics.collect(),
+        topups: catalog.topups.iter().map(TopupOffer::from).collect(),
     }))
 }
 

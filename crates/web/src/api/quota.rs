@@ -7,7 +7,7 @@ use tollgate_engine::ledger::{self, Check, Checked, Outcome};
 use tollgate_rules::access::Permission;
 use tollgate_rules::catalog::{DenyStatus, OveragePolicy};
 use tollgate_rules::ids::{Metric, PlanCode};
-use tollgate_rules::ledger::{Denial, Numbers, Reason};
+use tollgate_rules::ledger::{Denial, Numbers, Reason, Rule};
 use tollgate_rules::period::{Period, PeriodKey};
 use tollgate_rules::quantity::Units;
 use tollgate_rules::time::Timestamp;
@@ -135,6 +135,7 @@ fn example() -> Denial {
     };
     Denial {
         reason: Reason::QuotaExceeded,
+        rule: Rule::Allowance,
         metric: Metric::parse("api_call").expect("a lower case word"),
         requested: 1,
         numbers: Some(numbers),

@@ -67,6 +67,7 @@ const HOLDS: Statement = Statement::new(
      WHERE h.org_key = $1
        AND h.state = 'open'
        AND h.expires_at > $2
+       AND h.hold_id NOT LIKE '%$_pool' ESCAPE '$'
        AND (CAST($3 AS TEXT) IS NULL OR h.metric = $3)
        AND (CAST($4 AS TEXT) IS NULL OR h.hold_id < $4)
      ORDER BY h.hold_id DESC

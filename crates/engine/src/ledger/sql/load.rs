@@ -12,14 +12,14 @@ pub(super) const ALL: &[&Statement] =
 const HEADS: Statement = Statement::split(
     "ledger.heads",
     "SELECT h.org_key, h.access, h.plan_code, h.plan_version, h.trial_of, h.deny_status, h.strict, h.period_no, h.period_key,
-            h.period_start, h.period_end, h.valid_until, o.name AS org_name
+            h.period_start, h.period_end, h.valid_until, h.spend_cap, o.name AS org_name
      FROM json_each($1) AS k
      CROSS JOIN ledger_heads AS h ON h.org_key = k.value
      JOIN organizations AS o ON o.org_key = h.org_key
      ORDER BY h.org_key
      LIMIT 100000",
     "SELECT h.org_key, h.access, h.plan_code, h.plan_version, h.trial_of, h.deny_status, h.strict, h.period_no, h.period_key,
-            h.period_start, h.period_end, h.valid_until, o.name AS org_name
+            h.period_start, h.period_end, h.valid_until, h.spend_cap, o.name AS org_name
      FROM ledger_heads AS h
      JOIN organizations AS o ON o.org_key = h.org_key
      WHERE h.org_key = ANY($1)
@@ -31,14 +31,14 @@ const HEADS: Statement = Statement::split(
 const HEADS_LOCKED: Statement = Statement::split(
     "ledger.heads_locked",
     "SELECT h.org_key, h.access, h.plan_code, h.plan_version, h.trial_of, h.deny_status, h.strict, h.period_no, h.period_key,
-            h.period_start, h.period_end, h.valid_until, o.name AS org_name
+            h.period_start, h.period_end, h.valid_until, h.spend_cap, o.name AS org_name
      FROM json_each($1) AS k
      CROSS JOIN ledger_heads AS h ON h.org_key = k.value
      JOIN organizations AS o ON o.org_key = h.org_key
      ORDER BY h.org_key
      LIMIT 100000",
     "SELECT h.org_key, h.access, h.plan_code, h.plan_version, h.trial_of, h.deny_status, h.strict, h.period_no, h.period_key,
-            h.period_start, h.period_end, h.valid_until, o.name AS org_name
+            h.period_start, h.period_end, h.valid_until, h.spend_cap, o.name AS org_name
      FROM ledger_heads AS h
      JOIN organizations AS o ON o.org_key = h.org_key
      WHERE h.org_key = ANY($1)
@@ -49,12 +49,14 @@ const HEADS_LOCKED: Statement = Statement::split(
 
 const COUNTERS: Statement = Statement::split(
     "ledger.counters",
-    "SELECT c.org_key, c.period_no, c.metric, c.included, c.granted, c.metered_minor, c.metered_units, c.limit_version, c.used, c.held
+    "SELECT c.org_key, c.period_no, c.metric, c.included, c.granted, c.metered_minor, c.metered_units, c.limit_version, c.used, c.held,
+            c.pool, c.pool_rate
      FROM json_each($1) AS k
      CROSS JOIN usage_counters AS c ON c.org_key = k.value->>0 AND c.period_no = k.value->>1
      ORDER BY c.org_key, c.period_no, c.metric
      LIMIT 1000000",
-    "SELECT c.org_key, c.period_no, c.metric, c.included, c.granted, c.metered_minor, c.metered_units, c.limit_version, c.used, c.held
+    "SELECT c.org_key, c.period_no, c.metric, c.included, c.granted, c.metered_minor, c.metered_units, c.limit_version, c.used, c.held,
+            c.pool, c.pool_rate
      FROM UNNEST($1::BIGINT[], $2::BIGINT[]) AS k (org_key, period_no)
      JOIN usage_counters AS c ON c.org_key = k.org_key AND c.period_no = k.period_no
      ORDER BY c.org_key, c.period_no, c.metric
@@ -183,7 +185,7 @@ pub(crate) async fn known_events(connection: &mut Connection, ids: &[(OrgKey, &s
 }
 
 /// The holds with these ids, whatever their state.
-pub(crate) async fn holds_by_id(connection: &mut Connection, ids: &[(OrgKey, &HoldId)]) -> Result<Vec<Row>, Error> {
+pub(crate) async fn holds_by_id(connection: &mut Connection, ids: &[(OrgKey, HoldId)]) -> Result<Vec<Row>, Error> {
     let args = texts(ids.iter().map(|(org_key, id)| (*org_key, id.as_str()))).into_args(connection.kind());
     connection.all(&HOLDS_BY_ID, &args).await
 }

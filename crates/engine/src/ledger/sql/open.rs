@@ -1,13 +1,22 @@
 //! Opening periods and writing what applies to an org.
 
-use tollgate_rules::ids::{OrgKey, SubscriptionId};
+use tollgate_rules::catalog::Draws;
+use tollgate_rules::ids::{Metric, OrgKey, SubscriptionId};
 use tollgate_rules::time::Timestamp;
 
 use crate::db::{Arg, Columns, Error, Row, Statement, Tx};
 
 /// Every statement here.
-pub(super) const ALL: &[&Statement] =
-    &[&INSERT_HEAD, &SAVE_HEAD, &PERIOD_OF, &PERIOD_KEYS, &INSERT_PERIOD, &SAVE_PERIOD_END, &LIMIT_HISTORY];
+pub(super) const ALL: &[&Statement] = &[
+    &INSERT_HEAD,
+    &SAVE_HEAD,
+    &PERIOD_OF,
+    &PERIOD_KEYS,
+    &INSERT_PERIOD,
+    &SAVE_PERIOD_END,
+    &LIMIT_HISTORY,
+    &SAVE_DRAWS,
+];
 
 /// Made due at once, so that whoever locks it next resolves it.
 const INSERT_HEAD: Statement = Statement::new(
@@ -21,7 +30,8 @@ const SAVE_HEAD: Statement = Statement::new(
     "ledger.save_head",
     "UPDATE ledger_heads
      SET access = $2, plan_code = $3, plan_version = $4, trial_of = $5, deny_status = $6, strict = $7, subscription_id = $8,
-         period_no = $9, period_key = $10, period_start = $11, period_end = $12, valid_until = $13, generation = generation + 1
+         period_no = $9, period_key = $10, period_start = $11, period_end = $12, valid_until = $13, spend_cap = $14,
+         generation = generation + 1
      WHERE org_key = $1",
 );
 
@@ -69,6 +79,26 @@ const LIMIT_HISTORY: Statement = Statement::split(
        $10::BIGINT[], $11::BIGINT[])
      ON CONFLICT (org_key, period_no, metric, limit_version) DO NOTHING",
 );
+
+const SAVE_DRAWS: Statement = Statement::new(
+    "ledger.save_draws",
+    "UPDATE usage_counters
+     SET pool = $4, pool_rate = $5
+     WHERE org_key = $1 AND period_no = $2 AND metric = $3",
+);
+
+/// Says which pool a counter draws on from now on.
+pub(crate) async fn save_draws(
+    tx: &mut Tx,
+    (org_key, period_no): (OrgKey, i64),
+    metric: &Metric,
+    draws: Option<&Draws>,
+) -> Result<u64, Error> {
+    let pool = draws.map(|draws| draws.pool.as_str());
+    let rate = draws.map(|draws| draws.rate);
+    tx.execute(&SAVE_DRAWS, &[org_key.0.into(), period_no.into(), metric.as_str().into(), pool.into(), rate.into()])
+        .await
+}
 
 /// Makes sure that an org has a head to lock.
 pub(crate) async fn insert_head(tx: &mut Tx, org_key: OrgKey) -> Result<u64, Error> {

@@ -7,6 +7,7 @@ mod corrections;
 mod lists;
 mod once;
 mod periods;
+mod pools;
 mod speed;
 pub(crate) mod stage;
 mod verbs;

@@ -77,6 +77,8 @@ pub(crate) fn rights_under(included: Included, policy: OveragePolicy) -> OrgFact
         metrics: [calls(), metric("tokens")].into(),
         overrides: Vec::new(),
         grants: Vec::new(),
+        debts: Vec::new(),
+        spend_cap: None,
         strict_quota: true,
     }
 }

@@ -57,7 +57,7 @@ async fn one(stage: &Stage, scope: &OrgScope, wish: &Wanted) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn preview_is_charge_over_random_changes() {
-    let wanted: usize = std::env::var("TOLLGATE_PROOF_CHANGES").ok().and_then(|text| text.parse().ok()).unwrap_or(40);
+    let wanted: usize = crate::ledger::tests::stage::size(40, 10_000);
     let Some(stage) = Stage::open(Kind::Sqlite, "preview_is_charge").await else { return };
     let (mut dice, mut charges, mut at): (Dice, usize, Timestamp) = (Dice(7), 0, START);
     let mut scope: Option<(OrgId, OrgScope)> = None;
@@ -75,5 +75,5 @@ async fn preview_is_charge_over_random_changes() {
         crate::subscriptions::cancel_downgrade(&stage, scope).await.unwrap();
         charges += usize::from(one(&stage, scope, &random_wish(&mut dice)).await);
     }
-    println!("PROOF: preview = charge over {charges} random changes ({changes} wishes), to the cent and line by line");
+    println!("PROOF: preview = charge: {charges} random changes ({changes} wishes), to the cent and line by line");
 }
