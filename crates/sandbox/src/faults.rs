@@ -48,6 +48,13 @@ pub struct Faults {
     settings: Arc<Mutex<Settings>>,
 }
 
+impl Settings {
+    /// The paths of calls that are still going to fail.
+    pub(crate) fn planned_paths(&self) -> Vec<String> {
+        self.planned.iter().map(|planned| planned.path.clone()).collect()
+    }
+}
+
 impl Faults {
     /// No faults.
     #[must_use]

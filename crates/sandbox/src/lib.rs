@@ -12,6 +12,7 @@
 //! | `desk.rs` | what a resource works with: objects, events, agenda, time of one transaction |
 //! | `timeline.rs` | carries out what is due |
 //! | `deliver.rs` | signed webhooks with repeats |
+//! | `control.rs` | its own controls over HTTP: the clock, and what goes wrong |
 //! | `contract.rs` | checks requests and answers against the official description |
 //! | `store.rs` | the file and all its SQL |
 //!
@@ -26,6 +27,7 @@ mod calendar;
 mod clerk;
 mod clock;
 pub mod contract;
+mod control;
 mod deliver;
 mod desk;
 mod faults;
@@ -40,7 +42,7 @@ mod stripe;
 mod timeline;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -267,19 +269,7 @@ impl Sandbox {
     /// # Errors
     /// `micros` has passed or lies after the year 9000, or the file cannot be written.
     pub async fn move_to(&self, micros: i64) -> Result<Vec<Happened>, Error> {
-        let now = self.inner.clock.now_micros();
-        if micros < now {
-            return Err(Error::Backwards { asked: micros, now });
-        }
-        if micros > calendar::TIME_MAX * clock::SECOND {
-            return Err(Error::Refused("the sandbox's calendar ends with the year 9000".into()));
-        }
-        let happened = timeline::carry_out_until(&self.inner, micros).await?;
-        let offset = self.inner.clock.offset_for(micros);
-        self.inner.store.run(move |tx| (Fate::Commit, tx.set("offset_micros", &offset.to_string()))).await??;
-        self.inner.clock.advance(offset);
-        self.inner.wake.notify_one();
-        Ok(happened)
+        move_to(&self.inner, micros).await
     }
 
     /// Waits until every event's first delivery has been answered, well or badly; false when that takes longer.
@@ -336,6 +326,45 @@ impl Sandbox {
             }
         }
     }
+}
+
+/// Sets the clock and carries out what is due by then.
+pub(crate) async fn move_to(inner: &Arc<Inner>, micros: i64) -> Result<Vec<Happened>, Error> {
+    let now = inner.clock.now_micros();
+    if micros < now {
+        return Err(Error::Backwards { asked: micros, now });
+    }
+    if micros > calendar::TIME_MAX * clock::SECOND {
+        return Err(Error::Refused("the sandbox's calendar ends with the year 9000".into()));
+    }
+    let happened = timeline::carry_out_until(inner, micros).await?;
+    let offset = inner.clock.offset_for(micros);
+    inner.store.run(move |tx| (Fate::Commit, tx.set("offset_micros", &offset.to_string()))).await??;
+    inner.clock.advance(offset);
+    inner.wake.notify_one();
+    Ok(happened)
+}
+
+/// What time it is in the file of a sandbox that is not running.
+///
+/// # Errors
+/// The file cannot be read.
+pub async fn time_in(database: &Path) -> Result<i64, StoreError> {
+    let store = Store::open(database).await?;
+    let offset = store.run(|tx| (Fate::RollBack, tx.setting("offset_micros"))).await??;
+    let clock = Clock::default();
+    clock.restore(offset.and_then(|text| text.parse().ok()).unwrap_or(0));
+    Ok(clock.now_micros())
+}
+
+/// Makes it a moment in the file of a sandbox that is not running: also an earlier one, for the file is as it was then.
+///
+/// # Errors
+/// The file cannot be written.
+pub async fn set_time_in(database: &Path, micros: i64) -> Result<(), StoreError> {
+    let store = Store::open(database).await?;
+    let offset = clock::offset_starting_at(micros);
+    store.run(move |tx| (Fate::Commit, tx.set("offset_micros", &offset.to_string()))).await?
 }
 
 /// The clock's offset and the seed of all ids: what the file remembers, else what a new one begins with.

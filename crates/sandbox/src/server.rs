@@ -18,7 +18,7 @@ use crate::desk::{Desk, Done, Origin, alphanumeric};
 use crate::faults::Failure;
 use crate::store::{Fate, StoredAnswer, Tx};
 use crate::stripe::{self, Call, Route};
-use crate::{clerk, form, pages, render, shape, stigg};
+use crate::{clerk, control, form, pages, render, shape, stigg};
 
 /// The largest body that is read.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -101,6 +101,13 @@ pub(crate) async fn handle(State(inner): State<Arc<Inner>>, request: Request) ->
             body: &body,
             now_millis: inner.clock.now_micros() / 1_000,
         }),
+        Ok(body) if path.starts_with("/sandbox/") => {
+            let answered = match authenticate(&head.headers) {
+                Ok(_) => control::answer(&inner, &head.method, &path, &body).await,
+                Err(error) => Err(error),
+            };
+            answered.unwrap_or_else(|error| Answer::of(&error))
+        }
         Ok(_) if !path.starts_with("/v1/") => return pages::answer(&inner, &path).await,
         Ok(body) => {
             let incoming = Incoming {

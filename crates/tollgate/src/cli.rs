@@ -175,8 +175,25 @@ fn plans() -> Command {
 
 fn sandbox() -> Command {
     Command::new("sandbox")
-        .about("The sandbox of a running `tollgate dev`")
+        .about("The Stripe sandbox: alone, or that of a `tollgate dev`")
         .subcommand_required(true)
+        .subcommand(
+            Command::new("serve")
+                .about("Serves the Stripe double alone, with its clock and faults over HTTP")
+                .arg(Arg::new("address").value_name("ADDRESS").default_value("127.0.0.1:8788").help("Where it listens"))
+                .arg(Arg::new("clock").long("clock").value_name("TIME").help("Where its clock starts (RFC 3339)")),
+        )
+        .subcommand(
+            Command::new("snapshot")
+                .about("Keeps a stopped `dev` as a folder: Stripe's side, Tollgate's side and the time it is")
+                .arg(required("to", "FOLDER", "A folder that does not exist yet")),
+        )
+        .subcommand(
+            Command::new("restore")
+                .about("Goes back to a snapshot; into another --data it makes a branch")
+                .arg(required("from", "FOLDER", "What `sandbox snapshot` made"))
+                .arg(switch("replace", "Gives up what the data directory holds")),
+        )
         .subcommand(Command::new("clock").about("Prints the business clock"))
         .subcommand(
             Command::new("advance")

@@ -27,11 +27,14 @@ pub enum Kind {
     WebhookEndpoint,
     /// An org has more than one living subscription.
     SeveralSubscriptions,
+    /// Metered usage can never be told to billing: somebody has to charge it by hand.
+    DeadMeterReport,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 4] = [Kind::DeadInboxEvent, Kind::DeadJob, Kind::WebhookEndpoint, Kind::SeveralSubscriptions];
+    pub const ALL: [Kind; 5] =
+        [Kind::DeadInboxEvent, Kind::DeadJob, Kind::WebhookEndpoint, Kind::SeveralSubscriptions, Kind::DeadMeterReport];
 
     /// The word in the table and on the wire.
     #[must_use]
@@ -41,6 +44,7 @@ impl Kind {
             Kind::DeadJob => "dead_job",
             Kind::WebhookEndpoint => "webhook_endpoint",
             Kind::SeveralSubscriptions => "several_subscriptions",
+            Kind::DeadMeterReport => "dead_meter_report",
         }
     }
 

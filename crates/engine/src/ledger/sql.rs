@@ -21,11 +21,11 @@ pub(super) use load::{
 pub(super) use open::{
     insert_head, insert_period, limit_history, period_keys, period_of, save_draws, save_head, save_period_end,
 };
-#[cfg(test)]
-pub(crate) use prove::plant_counter;
 pub(super) use prove::{
     counter_drift, hold_drift, rebuild_counters, rebuild_held, rebuild_rollups, rollup_drift, totals,
 };
+#[cfg(test)]
+pub(crate) use prove::{plant_counter, plant_used};
 #[cfg(test)]
 pub(super) use prove::{plant_drift, written};
 

@@ -13,7 +13,7 @@ use super::sql::{self, Kind, Report};
 use super::{AGE_MAX, Error, IDENTIFIER_KNOWN, at_stripe, key};
 use crate::db::{self, Lane};
 use crate::engine::Engine;
-use crate::{fault, plans, subscriptions};
+use crate::{fault, incidents, plans, subscriptions};
 
 /// How a report ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,6 +182,12 @@ async fn finish(engine: &Engine, report: &Report, end: End) -> Result<(), db::Er
         let now = task.now();
         let mut tx = task.db().begin(Lane::Control).await?;
         sql::set_state(&mut tx, (report.org_key, &report.report_id), ("frozen", state), now).await?;
+        if end == End::Dead {
+            let detail = format!("{} units of {} are too old to be told to billing", report.units, report.metric);
+            let kind = incidents::Kind::DeadMeterReport;
+            let seen = incidents::Seen { org_key: report.org_key.0, kind, subject: &report.report_id, detail: &detail };
+            incidents::open(&task, &mut tx, &seen).await?;
+        }
         if let (Kind::Cancel(about), End::Late) = (&report.kind, end) {
             sql::set_state(&mut tx, (report.org_key, about), ("cancelled", "sent"), now).await?;
         }

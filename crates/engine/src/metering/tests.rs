@@ -1,5 +1,7 @@
 //! What holds for metered usage, on a real engine beside a real sandbox.
 
+mod year;
+
 use std::time::Duration;
 
 use tollgate_rules::billing::InvoiceFact;
@@ -171,5 +173,69 @@ on_stage! {
         a_minute_later(&stage).await;
         let found = compared(&stage).await;
         assert_eq!((found.drift, found.billed), (0, 1), "{:?}", found.orgs);
+    }
+
+    async fn a_difference_is_shown_first_and_put_right_when_that_is_asked_for(stage: Stage) {
+        let scope = growing(&stage).await;
+        live_until(&stage, days(15)).await;
+        used(&stage, &scope, "a", 100_700).await;
+        report(&stage, None).await.unwrap();
+        a_minute_later(&stage).await;
+        assert_eq!(compared(&stage).await.drift, 0);
+        let mut tx = stage.db().begin(crate::db::Lane::Control).await.unwrap();
+        ledger::sql::plant_used(&mut tx, scope.org_key(), 5).await.unwrap();
+        tx.commit().await.unwrap();
+        let shown = compared(&stage).await;
+        assert!(shown.drift >= 5 && shown.repaired == 0 && !shown.orgs.is_empty(), "{shown:?}");
+        assert_eq!(compared(&stage).await.drift, shown.drift, "a preview changes nothing");
+        let repaired = reconcile(&stage, &stage.operator(), Some(scope.org_id()), Reconcile::Repair).await.unwrap().unwrap();
+        assert!(repaired.repaired > 0, "{repaired:?}");
+        a_minute_later(&stage).await;
+        let after = compared(&stage).await;
+        assert_eq!((after.drift, after.recorded, after.billed), (0, 700, 700), "{:?}", after.orgs);
+    }
+
+    async fn a_report_whose_key_billing_has_forgotten_is_read_back_before_it_is_sent_again(stage: Stage) {
+        let scope = growing(&stage).await;
+        live_until(&stage, days(15)).await;
+        used(&stage, &scope, "a", 100_300).await;
+        stage.engine.faults().plan("metering.after_send", Manner::Fail, 1);
+        assert!(report(&stage, None).await.is_err(), "billing has it, and we do not know");
+        stage.move_to(stage.engine.now().plus(Duration::from_secs(30 * 3_600))).await;
+        report(&stage, None).await.unwrap();
+        a_minute_later(&stage).await;
+        let found = compared(&stage).await;
+        assert_eq!((found.drift, found.recorded, found.billed), (0, 300, 300), "counted once: {:?}", found.orgs);
+    }
+
+    async fn what_can_never_be_told_to_billing_is_an_incident(stage: Stage) {
+        let scope = growing(&stage).await;
+        live_until(&stage, days(15)).await;
+        used(&stage, &scope, "a", 100_300).await;
+        stage.engine.faults().plan("metering.frozen", Manner::Fail, 1);
+        assert!(report(&stage, None).await.is_err(), "frozen, never sent");
+        stage.move_to(stage.engine.now().plus(Duration::from_secs(36 * 86_400))).await;
+        report(&stage, None).await.unwrap();
+        let caller = crate::access::Caller::local_operator();
+        let right = caller.require_operator(tollgate_rules::access::Permission::IncidentsOperate).unwrap();
+        let filter = crate::incidents::Filter {
+            kind: Some(crate::incidents::Kind::DeadMeterReport),
+            ..crate::incidents::Filter::default()
+        };
+        let open = crate::incidents::list(&stage, &right, &filter, &crate::paging::Paging::default()).await.unwrap().items;
+        assert_eq!(open.len(), 1, "{open:?}");
+        assert!(open[0].detail.contains("300 units of api_call"), "{open:?}");
+    }
+
+    async fn overage_of_a_yearly_plan_is_told_month_by_month(stage: Stage) {
+        let scope = stage.trialing("plan_growth_y").await;
+        stage.pay_with(&scope, "pm_card_visa").await;
+        live_until(&stage, days(15)).await;
+        for month in 0..3_u64 {
+            used(&stage, &scope, &format!("m{month}"), 100_500).await;
+            live_until(&stage, days(15 + 31 * (month + 1))).await;
+        }
+        let found = compared(&stage).await;
+        assert_eq!((found.drift, found.recorded, found.billed), (0, 1_500, 1_500), "{:?}", found.orgs);
     }
 }

@@ -1,4 +1,7 @@
-//! `tollgate sandbox clock|advance`: the time machine of a running `tollgate dev`.
+//! `tollgate sandbox serve|clock|advance|snapshot|restore`: the Stripe double alone, its time machine, and whole worlds kept and branched.
+
+mod serve;
+mod snapshot;
 
 use std::fmt::Write as _;
 
@@ -18,6 +21,9 @@ use crate::output::{Format, field};
 pub(crate) async fn run(config: &Config, matches: &ArgMatches, format: Format) -> Result<Done, Failure> {
     match matches.subcommand() {
         Some(("advance", how)) => advance(config, how, format).await,
+        Some(("serve", inner)) => serve::run(config, inner, format).await,
+        Some(("snapshot", inner)) => snapshot::snapshot(config, inner, format).await,
+        Some(("restore", inner)) => snapshot::restore(config, inner, format).await,
         _ => {
             let clock = admin::ask(config, Request::Clock).await?;
             format.print(&clock, |clock| field(clock, "now"));

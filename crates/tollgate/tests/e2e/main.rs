@@ -16,6 +16,7 @@ mod once;
 mod readme;
 mod refusals;
 mod rollover;
+mod sandbox;
 mod server;
 mod shapes;
 mod shutdown;

@@ -197,6 +197,17 @@ pub(crate) async fn plant_drift(tx: &mut Tx, org_key: OrgKey) -> Result<(), Erro
     Ok(())
 }
 
+/// Makes the counters of what an org's calls used wrong by so many units.
+#[cfg(test)]
+pub(crate) async fn plant_used(tx: &mut Tx, org_key: OrgKey, units: i64) -> Result<(), Error> {
+    const USED: Statement = Statement::new(
+        "ledger.plant_used",
+        "UPDATE usage_counters SET used = used + $2 WHERE org_key = $1 AND metric = 'api_call' AND used > 0",
+    );
+    tx.execute(&USED, &[org_key.0.into(), units.into()]).await?;
+    Ok(())
+}
+
 /// Makes a counter that no event has moved.
 #[cfg(test)]
 pub(crate) async fn plant_counter(tx: &mut Tx, org_key: OrgKey) -> Result<(), Error> {

@@ -1,0 +1,106 @@
+//! The sandbox as a product: alone, with faults over HTTP, and whole worlds that are kept, restored and branched.
+
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::api::http;
+use crate::database::Database;
+use crate::server::{Options, Server, tollgate};
+use crate::tenant::{Tenant, advance};
+
+/// A served sandbox, killed when it is dropped.
+struct Alone {
+    child: Child,
+    base_url: String,
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        let _already_gone = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+async fn alone(place: &std::path::Path) -> Alone {
+    let ready = place.join("ready.json");
+    let mut command = tollgate();
+    command.args(["sandbox", "serve", "127.0.0.1:0", "--clock", "2026-01-15T09:00:00Z", "--data"]);
+    command.arg(place.join("data")).arg("--ready-file").arg(&ready).stdout(Stdio::null());
+    let child = command.spawn().unwrap();
+    for _ in 0..2_000 {
+        if let Ok(text) = std::fs::read_to_string(&ready) {
+            let told: Value = serde_json::from_str(&text).unwrap();
+            return Alone { child, base_url: told["sandbox"].as_str().unwrap().to_owned() };
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("the sandbox never became ready");
+}
+
+async fn call(method: reqwest::Method, url: String, body: Option<Value>) -> (u16, Value) {
+    let mut request = http().request(method, url).bearer_auth("sk_test_anyone");
+    if let Some(body) = body {
+        request = request.header("content-type", "application/json").body(body.to_string());
+    }
+    let answer = request.send().await.unwrap();
+    let status = answer.status().as_u16();
+    (status, serde_json::from_str(&answer.text().await.unwrap()).unwrap_or(Value::Null))
+}
+
+#[tokio::test]
+async fn the_stripe_double_alone_keeps_time_and_fails_as_it_is_told() {
+    let place = tempfile::tempdir().unwrap();
+    let sandbox = alone(place.path()).await;
+    let at = |path: &str| format!("{}{path}", sandbox.base_url);
+    let (get, post, delete) = (reqwest::Method::GET, reqwest::Method::POST, reqwest::Method::DELETE);
+    let (_, clock) = call(get.clone(), at("/sandbox/clock"), None).await;
+    let (status, moved) = call(post.clone(), at("/sandbox/clock.advance"), Some(json!({"seconds": 86_400}))).await;
+    let passed = moved["nowMicros"].as_i64().unwrap() - clock["nowMicros"].as_i64().unwrap();
+    assert!(status == 200 && passed >= 86_400_000_000, "{moved}");
+    let fail = json!({"fail": [{"path": "/v1/customers", "times": 1, "how": "429"}], "dropWebhooks": true});
+    let (_, planned) = call(post.clone(), at("/sandbox/faults"), Some(fail)).await;
+    assert_eq!((&planned["planned"], &planned["dropWebhooks"]), (&json!(["/v1/customers"]), &json!(true)));
+    assert_eq!(call(get.clone(), at("/v1/customers"), None).await.0, 429);
+    assert_eq!(call(get.clone(), at("/v1/customers"), None).await.0, 200);
+    let (status, refused) =
+        call(post, at("/sandbox/faults"), Some(json!({"fail": [{"path": "/v1", "how": "tea"}]}))).await;
+    assert_eq!(status, 400, "{refused}");
+    assert_eq!(call(delete, at("/sandbox/faults"), None).await.1["dropWebhooks"], false);
+    assert_eq!(http().get(at("/sandbox/faults")).send().await.unwrap().status().as_u16(), 401, "a key is asked for");
+}
+
+#[tokio::test]
+async fn a_world_is_kept_restored_and_branched_with_its_clock_and_both_sides_in_step() {
+    let place = tempfile::tempdir().unwrap();
+    let mut server = Server::dev(&Database::Embedded).await;
+    let org = Tenant::sign_up(&server, "Acme").await;
+    org.add_card("pm_card_visa").await;
+    assert_eq!(org.record("before", 3).await.status, 200);
+    let world = place.path().join("world");
+    let world = world.to_str().unwrap();
+    let (code, _, messages) = server.command(&["sandbox", "snapshot", world]);
+    assert_eq!(code, 3, "not while it runs: {messages}");
+    server.terminate().await;
+    let (code, _, messages) = server.command(&["sandbox", "snapshot", world]);
+    assert_eq!(code, 0, "{messages}");
+    let (code, _, messages) = server.command(&["sandbox", "restore", world]);
+    assert_eq!(code, 3, "what is there is not given up silently: {messages}");
+    let branch = place.path().join("branch");
+    let restored = tollgate().args(["sandbox", "restore", world, "--data"]).arg(&branch).output().unwrap();
+    assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
+    let branched = Server::start(Options::dev(&branch, &Database::Embedded)).await;
+    let there = org.at(&branched);
+    assert_eq!(there.get("/api/me/entitlements.read").await.data()["used"], 3);
+    advance(&branched, "15d").await;
+    let paid = there.get("/api/me/entitlements.read").await.data();
+    assert_eq!(
+        (&paid["status"], &paid["planCode"], &paid["used"]),
+        (&json!("active"), &json!("starter"), &json!(0)),
+        "{paid}"
+    );
+    let missing =
+        tollgate().args(["sandbox", "restore", "nowhere", "--data"]).arg(place.path().join("x")).output().unwrap();
+    assert_eq!(missing.status.code(), Some(5));
+}
