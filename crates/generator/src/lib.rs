@@ -18,7 +18,7 @@ mod state;
 mod templates;
 mod tree;
 
-pub use render::{Per, Template, TemplateFile};
+pub use render::{Commands, Per, Template, TemplateFile};
 pub use templates::all as templates;
 pub use tree::{Class, Kind, Target, Tree};
 

@@ -35,7 +35,15 @@ pub(crate) struct Dropped {
 }
 
 /// The migrations from one schema to the described one, numbered after those that exist.
-pub(crate) fn between(before: &Schema, app: &Description, existing: &BTreeSet<String>, head: &str) -> Vec<Migration> {
+///
+/// # Errors
+/// A relation that rows which exist cannot have.
+pub(crate) fn between(
+    before: &Schema,
+    app: &Description,
+    existing: &BTreeSet<String>,
+    head: &str,
+) -> Result<Vec<Migration>, String> {
     let mut found = Vec::new();
     for entity in &app.entities {
         match before.get(&entity.name) {
@@ -43,6 +51,9 @@ pub(crate) fn between(before: &Schema, app: &Description, existing: &BTreeSet<St
             Some(columns) => {
                 let same = |field: &&Field| columns.get(&field.column) == Some(&field.declared);
                 let add: Vec<Field> = entity.fields.iter().filter(|field| !same(field)).cloned().collect();
+                if let Some(field) = add.iter().find(|field| field.refers_to.is_some() && !field.optional) {
+                    return Err(unmet(entity, field));
+                }
                 let kept = |name: &String| entity.fields.iter().any(|field| field.column == *name && same(&field));
                 let gone = columns.iter().filter(|(name, _)| !kept(name));
                 let drop: Vec<Dropped> = gone.map(|(name, declared)| dropped(name, declared)).collect();
@@ -53,11 +64,34 @@ pub(crate) fn between(before: &Schema, app: &Description, existing: &BTreeSet<St
             }
         }
     }
-    for name in before.keys().filter(|name| !app.entities.iter().any(|entity| entity.name == **name)) {
+    for name in gone(before, app) {
         let table = crate::description::plural(name);
         found.push(Migration { drop_table: true, destructive: true, ..empty("drop", &table) });
     }
-    numbered(found, existing, head)
+    Ok(numbered(found, existing, head))
+}
+
+fn unmet(entity: &Entity, field: &Field) -> String {
+    format!(
+        "{}.{} is a relation that every row must have, and the rows that exist have none: write \"{}?\"",
+        entity.name, field.name, field.declared
+    )
+}
+
+/// The entities that are no longer described, in an order in which their tables can go: what refers goes first.
+fn gone<'a>(before: &'a Schema, app: &Description) -> Vec<&'a String> {
+    let described = |name: &String| app.entities.iter().any(|entity| entity.name == *name);
+    let refers = |one: &String, to: &String| {
+        before[one].values().any(|declared| declared.trim_end_matches('?').strip_prefix("ref:") == Some(to.as_str()))
+    };
+    let mut left: Vec<&String> = before.keys().filter(|name| !described(name)).collect();
+    let mut ordered = Vec::new();
+    while !left.is_empty() {
+        let free = |name: &&String| !left.iter().any(|other| other != name && refers(other, name));
+        let next = left.iter().position(free).unwrap_or(0);
+        ordered.push(left.remove(next));
+    }
+    ordered
 }
 
 fn empty(verb: &str, table: &str) -> Migration {
@@ -82,30 +116,34 @@ fn numbered(mut found: Vec<Migration>, existing: &BTreeSet<String>, head: &str) 
     let mut last = existing.iter().filter_map(|name| number(name)).max().unwrap_or(0);
     let mut after = head.to_owned();
     for migration in &mut found {
-        last += 1;
+        last = last.saturating_add(1);
         migration.number = format!("{last:04}");
         migration.after = std::mem::replace(&mut after, migration.number.clone());
     }
     found
 }
 
-/// The number a migration's file name begins with.
-fn number(name: &str) -> Option<u32> {
-    let digits: String = name.chars().take_while(char::is_ascii_digit).take(6).collect();
-    digits.parse().ok()
+/// The number a migration's file name begins with: `0004_create_tasks.sql`, `20260131090000_by_hand.sql`.
+fn number(name: &str) -> Option<u64> {
+    name.split_once('_')?.0.parse().ok()
 }
 
 /// The revision that no other follows, of alembic's version files; the newest by name where there are several.
 pub(crate) fn head<'a>(files: impl Iterator<Item = &'a str>) -> Option<String> {
-    let assigned = |text: &str, name: &str| {
-        let line = text.lines().find(|line| line.starts_with(name) && line.contains('='))?;
-        let value = line.split_once('=')?.1.trim().trim_matches(['"', '\'']);
-        (value != "None").then(|| value.to_owned())
-    };
-    let pairs: Vec<(Option<String>, Option<String>)> =
-        files.map(|text| (assigned(text, "revision"), assigned(text, "down_revision"))).collect();
-    let followed: BTreeSet<&String> = pairs.iter().filter_map(|(_, down)| down.as_ref()).collect();
-    pairs.iter().filter_map(|(revision, _)| revision.as_ref()).filter(|one| !followed.contains(one)).max().cloned()
+    let mut revisions = BTreeSet::new();
+    let mut followed = BTreeSet::new();
+    for text in files {
+        revisions.extend(assigned(text, "revision"));
+        followed.extend(assigned(text, "down_revision"));
+    }
+    revisions.difference(&followed).max().cloned()
+}
+
+/// The texts in quotes that a line of Python assigns to a name; several for a merge of revisions.
+fn assigned(text: &str, name: &str) -> Vec<String> {
+    let names = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', ':', '=']));
+    let value = text.lines().find(names).and_then(|line| line.split_once('=')).map_or("", |(_, value)| value);
+    value.replace('\'', "\"").split('"').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -119,7 +157,7 @@ mod tests {
     fn new_migrations_are_numbered_after_those_that_exist() {
         let app = Description::parse(EXAMPLE).expect("the example works");
         let existing = BTreeSet::from(["0001_accounts.sql".to_owned(), "0017_by_hand.sql".to_owned()]);
-        let found = between(&Default::default(), &app, &existing, "0017");
+        let found = between(&Default::default(), &app, &existing, "0017").expect("sound");
         let numbers: Vec<_> = found.iter().map(|m| (m.number.as_str(), m.after.as_str(), m.what.as_str())).collect();
         assert_eq!(numbers, [("0018", "0017", "create_projects"), ("0019", "0018", "create_tasks")]);
     }
@@ -128,12 +166,34 @@ mod tests {
     fn taking_a_field_away_is_destructive_and_adding_one_is_not() {
         let before = Description::parse(EXAMPLE).expect("the example works").schema();
         let wider = EXAMPLE.replace("done = \"boolean\"", "done = \"boolean\"\ncolour = \"string?\"");
-        let added = between(&before, &Description::parse(&wider).expect("sound"), &BTreeSet::new(), "");
+        let to = |text: &str| between(&before, &Description::parse(text).expect("sound"), &BTreeSet::new(), "");
+        let added = to(&wider).expect("sound");
         assert_eq!((added.len(), added[0].destructive, added[0].add[0].name.as_str()), (1, false, "colour"));
         let narrower = EXAMPLE.replace("done = \"boolean\"\n", "");
-        let taken = between(&before, &Description::parse(&narrower).expect("sound"), &BTreeSet::new(), "");
+        let taken = to(&narrower).expect("sound");
         assert_eq!((taken.len(), taken[0].destructive, taken[0].drop[0].column.as_str()), (1, true, "done"));
-        assert!(between(&before, &Description::parse(EXAMPLE).expect("sound"), &BTreeSet::new(), "").is_empty());
+        assert!(to(EXAMPLE).expect("sound").is_empty());
+    }
+
+    #[test]
+    fn a_relation_that_rows_which_exist_cannot_have_is_refused_with_what_to_write() {
+        let before = Description::parse(EXAMPLE).expect("the example works").schema();
+        let to = |text: &str| between(&before, &Description::parse(text).expect("sound"), &BTreeSet::new(), "");
+        let required = EXAMPLE.replace("done = \"boolean\"", "done = \"boolean\"\nsecond = \"ref:project\"");
+        let refused = to(&required).expect_err("rows have none");
+        assert!(refused.starts_with("task.second ") && refused.ends_with("write \"ref:project?\""), "{refused}");
+        let optional = required.replace("second = \"ref:project\"", "second = \"ref:project?\"");
+        assert_eq!(to(&optional).expect("sound")[0].add[0].refers_to_table.as_deref(), Some("projects"));
+    }
+
+    #[test]
+    fn a_table_goes_after_those_that_refer_to_it() {
+        let before = Description::parse(EXAMPLE).expect("the example works").schema();
+        let (head, _) = EXAMPLE.split_once("[entities").expect("it has entities");
+        let none = Description::parse(&head[..head.rfind("\n#").expect("a comment")]).expect("sound");
+        let dropped = between(&before, &none, &BTreeSet::new(), "").expect("sound");
+        let tables: Vec<_> = dropped.iter().map(|one| (one.what.as_str(), one.destructive)).collect();
+        assert_eq!(tables, [("drop_tasks", true), ("drop_projects", true)]);
     }
 
     #[test]
@@ -144,5 +204,10 @@ mod tests {
             "revision = \"0002\"\ndown_revision = \"ab12\"\n",
         ];
         assert_eq!(head(files.into_iter()), Some("0002".to_owned()));
+        let merge = [
+            "revision: str = \"f1\"\ndown_revision: tuple = (\"0002\", 'e5')\n",
+            "revision = 'e5'\ndown_revision = \"0001\"\n",
+        ];
+        assert_eq!(head(files.into_iter().chain(merge)), Some("f1".to_owned()));
     }
 }

@@ -19,8 +19,23 @@ pub struct Template {
     pub version: &'static str,
     /// The directory of its migrations.
     pub migrations: &'static str,
+    /// What is run in its `backend` directory.
+    pub commands: Commands,
     /// Its files.
     pub files: Vec<TemplateFile>,
+}
+
+/// What is run in an app's `backend` directory.
+#[derive(Clone, Copy, Debug)]
+pub struct Commands {
+    /// What its tests take, one line of a shell each.
+    pub tests: &'static [&'static str],
+    /// The program that runs its migrations.
+    pub migration_tool: &'static str,
+    /// The words after it that run them.
+    pub migrate: &'static str,
+    /// The words that let it write a migration from models and database, where it can.
+    pub autogenerate: Option<&'static str>,
 }
 
 /// A file of a template; path and text are templates themselves.
@@ -73,7 +88,7 @@ pub(crate) fn tree(
     let mut names = migrated.names.clone();
     names.extend(first.iter().filter_map(|file| file.path.rsplit('/').next()).map(str::to_owned));
     let head = migrated.head.clone().unwrap_or_else(|| "0001".to_owned());
-    let new = migrations::between(before, app, &names, &head);
+    let new = migrations::between(before, app, &names, &head)?;
     let mut tree = Tree::new();
     for file in &template.files {
         if file.feature.is_some_and(|feature| !app.features.iter().any(|has| has == feature)) {

@@ -33,6 +33,12 @@ const NEEDS: &[Need] = &[
         without: "the tests with shared counters",
     },
     Need {
+        name: "Python",
+        packages: &["python3", "python3-venv"],
+        programs: &[&["python3"]],
+        without: "the tests of the generated Python app",
+    },
+    Need {
         name: "nginx",
         packages: &["nginx"],
         programs: &[&["nginx"]],

@@ -38,6 +38,8 @@ pub struct Field {
     pub optional: bool,
     /// The entity it refers to.
     pub refers_to: Option<String>,
+    /// Its table.
+    pub refers_to_table: Option<String>,
     /// The type as it was written.
     pub declared: String,
 }
@@ -118,6 +120,7 @@ fn one(name: &Spanned<String>, given: wire::Entity, roles: &[String], at: &Lines
     for (field, declared) in in_order(given.fields) {
         names::field(field.get_ref()).map_err(wrong(&field))?;
         let read = read_field(field.get_ref(), declared.get_ref()).map_err(wrong(&declared))?;
+        names::field(&read.column).map_err(wrong(&field))?;
         if fields.iter().any(|earlier| earlier.column == read.column) {
             return Err(wrong(&field)((format!("the column {} is there twice", read.column), "Rename it".into())));
         }
@@ -155,7 +158,9 @@ fn read_field(name: &str, declared: &str) -> Result<Field, (String, String)> {
         }
     };
     let column = if refers_to.is_some() { format!("{name}_id") } else { name.to_owned() };
-    Ok(Field { name: name.to_owned(), column, field_type, optional, refers_to, declared: declared.to_owned() })
+    let refers_to_table = refers_to.as_deref().map(names::plural);
+    let (name, declared) = (name.to_owned(), declared.to_owned());
+    Ok(Field { name, column, field_type, optional, refers_to, refers_to_table, declared })
 }
 
 /// In the order of the file: a map forgets it, the places do not.

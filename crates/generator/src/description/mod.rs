@@ -17,6 +17,12 @@ use toml::Spanned;
 /// The working description that `tollgate generate --example` prints.
 pub const EXAMPLE: &str = include_str!("example.toml");
 
+/// The same for an app of this template.
+#[must_use]
+pub fn example(template: &str) -> String {
+    EXAMPLE.replace(crate::templates::IDS[0], template)
+}
+
 /// Where a project keeps its description.
 pub const FILE: &str = "tollgate.app.toml";
 

@@ -189,10 +189,59 @@ const TAKEN: &[&str] = &[
     "user",
     "version",
     "webhook",
+    "webhook_event",
+    // Types that the files of an entity use, and would hide.
+    "any_pool",
+    "any_row",
+    "base",
+    "err",
+    "foreign_key",
+    "input",
+    "mapped",
+    "ok",
+    "outcome",
+    "tenant_row",
+    "text",
 ];
 
-/// Columns every entity has.
-const COLUMNS: &[&str] = &["id", "tenant_id", "created_at", "updated_at", "metadata", "query", "registry"];
+/// Columns every entity has, and names that models and forms have for themselves.
+const COLUMNS: &[&str] = &[
+    "id",
+    "tenant_id",
+    "created_at",
+    "updated_at",
+    "metadata",
+    "query",
+    "registry",
+    "construct",
+    "copy",
+    "datetime",
+    "json",
+    "mapped_column",
+    "model_computed_fields",
+    "model_config",
+    "model_construct",
+    "model_copy",
+    "model_dump",
+    "model_dump_json",
+    "model_extra",
+    "model_fields",
+    "model_fields_set",
+    "model_json_schema",
+    "model_parametrized_name",
+    "model_post_init",
+    "model_rebuild",
+    "model_validate",
+    "model_validate_json",
+    "model_validate_strings",
+    "parse_file",
+    "parse_obj",
+    "parse_raw",
+    "schema",
+    "schema_json",
+    "update_forward_refs",
+    "validate",
+];
 
 type Fault = (String, String);
 

@@ -51,13 +51,29 @@ pub fn generate(project: &Project, request: Request<'_>) -> Result<Generated, Er
     Ok(Generated::Planned(survey.planned.plan))
 }
 
+/// What a run would plan. Touches nothing.
+///
+/// # Errors
+/// The description is wrong, or the directory cannot be worked on.
+pub fn preview(project: &Project, request: Request<'_>) -> Result<Plan, Error> {
+    if transaction::is_interrupted(project) {
+        let what = format!("a change of {} was interrupted: `tollgate generate` finishes it first", project.name());
+        return Err(Error::Refused(what));
+    }
+    let text = description(project, request)?;
+    let state = survey::state(project)?;
+    let made_from = state.as_ref().map(|state| state.template.as_str());
+    let template = choose(request, made_from, &Description::parse(&text)?)?;
+    Ok(survey::survey(project, &text, template)?.planned.plan)
+}
+
 /// The description to work with, in one spelling, so that the same one gives the same bytes.
 fn description(project: &Project, request: Request<'_>) -> Result<String, Error> {
     let own = disk::text(&project.directory().join(description::FILE))?;
     let text = match (request.description, own) {
         (Some(given), _) => given.replace("\r\n", "\n"),
         (None, Some(own)) => own.replace("\r\n", "\n"),
-        (None, None) => description::EXAMPLE.to_owned(),
+        (None, None) => request.template.map_or_else(|| description::EXAMPLE.to_owned(), description::example),
     };
     Ok(if text.ends_with('\n') { text } else { format!("{text}\n") })
 }

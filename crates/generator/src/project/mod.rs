@@ -16,7 +16,7 @@ mod undo;
 use std::path::{Path, PathBuf};
 
 pub use apply::{Applied, apply, dry_run};
-pub use generate::{Generated, Request, generate};
+pub use generate::{Generated, Request, generate, preview};
 pub use resolve::{Resolution, resolve};
 pub use undo::undo;
 

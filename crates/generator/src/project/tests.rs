@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::transaction::crash;
 use super::{Applied, Error, Generated, Project, Request, Resolution, apply, dry_run, generate, resolve, undo};
 use crate::plan::{Op, Plan};
-use crate::render::{Per, Template, TemplateFile};
+use crate::render::{Commands, Per, Template, TemplateFile};
 use crate::tree::Class;
 
 const V1: &str = "# {{ app.title }}\n\none\ntwo\nthree\nfour\n";
@@ -38,7 +38,8 @@ fn template(second: bool) -> Template {
     } else {
         files.push(file("src/removed.txt", "only in 1\n", Class::Seeded, Per::App));
     }
-    Template { id: "rust-axum", version: if second { "2" } else { "1" }, migrations: "migrations", files }
+    let commands = Commands { tests: &[], migration_tool: "", migrate: "", autogenerate: None };
+    Template { id: "rust-axum", version: if second { "2" } else { "1" }, migrations: "migrations", commands, files }
 }
 
 fn description(entities: &[(&str, &[&str])]) -> String {

@@ -97,6 +97,11 @@ pub(super) fn recover(project: &Project) -> Result<(), Error> {
     if project.inner(JOURNAL).exists() { finish(project) } else { Ok(()) }
 }
 
+/// Whether a crash left something to finish.
+pub(super) fn is_interrupted(project: &Project) -> bool {
+    project.inner(JOURNAL).exists()
+}
+
 /// The entries of a journal that lies in this directory.
 pub(super) fn entries(directory: &Path) -> Result<Option<Vec<Entry>>, Error> {
     let Some(text) = disk::text(&directory.join(LIST))? else { return Ok(None) };

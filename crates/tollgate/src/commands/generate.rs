@@ -5,9 +5,9 @@ use std::process::Command;
 
 use clap::ArgMatches;
 use serde_json::{Value, json};
-use tollgate_generator::plan::{Op, Plan};
+use tollgate_generator::plan::{Action, Op, Plan};
 use tollgate_generator::project::{self, Error, Generated, Project, Request, Resolution};
-use tollgate_generator::{Kind, description, templates};
+use tollgate_generator::{Commands, Kind, Template, description, templates};
 
 use super::Done;
 use crate::failure::{Exit, Failure};
@@ -19,12 +19,17 @@ use crate::output::{self, Format};
 /// The description is wrong or the directory cannot be worked on.
 pub(crate) fn generate(matches: &ArgMatches, format: Format) -> Result<Done, Failure> {
     if matches.get_flag("example") {
-        output::data_line(description::EXAMPLE.trim_end());
+        let template = matches.get_one::<String>("template");
+        let example = template.map_or_else(|| description::EXAMPLE.to_owned(), |id| description::example(id));
+        output::data_line(example.trim_end());
         return Ok(Done::Ok);
     }
     let name = matches.get_one::<String>("project");
     let name = name.ok_or_else(|| Failure::usage("name the project: tollgate generate PROJECT"))?;
     let project = at(matches, name)?;
+    if matches.get_flag("autogenerate") {
+        return autogenerate(&project, matches, format);
+    }
     let (made, plan) = run(&project, matches)?;
     let next = if made {
         format!("cd {}/backend && less ../README.md", project.directory().display())
@@ -32,9 +37,6 @@ pub(crate) fn generate(matches: &ArgMatches, format: Format) -> Result<Done, Fai
         after(&plan, name)
     };
     format.print(&data(&plan, &next), |_| told(&plan, &next));
-    if matches.get_flag("autogenerate") {
-        output::message(&format!("would run: {}", migrate_command(&plan)));
-    }
     Ok(if made { Done::Ok } else { state(&plan) })
 }
 
@@ -70,7 +72,7 @@ pub(crate) fn apply_plan(matches: &ArgMatches, format: Format) -> Result<Done, F
     let next = if applied.left.summary.conflict > 0 {
         format!("tollgate apply-plan resolve {name} c1 --ours | --theirs | --markers | --merged")
     } else {
-        migrate_command(&applied.plan)
+        migrate_command(&project, &applied.plan)
     };
     format.print(&data(&applied.plan, &next), |_| told(&applied.plan, &next));
     Ok(if applied.left.summary.conflict > 0 { Done::Conflicts } else { Done::Ok })
@@ -85,24 +87,30 @@ pub(crate) fn day_one(matches: &ArgMatches) -> Result<Done, Failure> {
     let (_, plan) = run(&project, matches)?;
     output::message(&told(&plan, "the app's own tests"));
     let backend = project.directory().join("backend");
-    step(&backend, "cargo", &["test"])?;
+    for line in commands(&plan).map_or(&[][..], |commands| commands.tests) {
+        step(&backend, "sh", &["-c", line])?;
+    }
     step(project.directory(), "sh", &["deploy/deploy.sh", "--dry-run"])?;
     output::data_line("Generated, tested, ready to deploy: deploy/deploy.sh");
     Ok(Done::Ok)
 }
 
 fn run(project: &Project, matches: &ArgMatches) -> Result<(bool, Plan), Failure> {
-    let read = |path: &PathBuf| std::fs::read_to_string(path).map_err(Failure::during(path.display()));
-    let given = matches.get_one::<PathBuf>("spec").map(read).transpose()?;
-    let request = Request {
-        description: given.as_deref(),
-        template: matches.get_one::<String>("template").map(String::as_str),
-        templates: &templates(),
-    };
-    match project::generate(project, request).map_err(failure)? {
+    let given = spec(matches)?;
+    match project::generate(project, request(matches, given.as_deref(), &templates())).map_err(failure)? {
         Generated::Written(_, plan) => Ok((true, plan)),
         Generated::Planned(plan) => Ok((false, plan)),
     }
+}
+
+/// The description that was named.
+fn spec(matches: &ArgMatches) -> Result<Option<String>, Failure> {
+    let read = |path: &PathBuf| std::fs::read_to_string(path).map_err(Failure::during(path.display()));
+    matches.get_one::<PathBuf>("spec").map(read).transpose()
+}
+
+fn request<'a>(matches: &'a ArgMatches, description: Option<&'a str>, templates: &'a [Template]) -> Request<'a> {
+    Request { description, template: matches.get_one::<String>("template").map(String::as_str), templates }
 }
 
 fn at(matches: &ArgMatches, name: &str) -> Result<Project, Failure> {
@@ -174,14 +182,46 @@ fn after(plan: &Plan, name: &str) -> String {
     }
 }
 
+/// Says what new migrations and the app's own tool for them would come to; touches nothing.
+fn autogenerate(project: &Project, matches: &ArgMatches, format: Format) -> Result<Done, Failure> {
+    let given = spec(matches)?;
+    let plan = project::preview(project, request(matches, given.as_deref(), &templates())).map_err(failure)?;
+    let new = |action: &&Action| action.op == Op::Create && matches!(action.kind, Kind::Migration { .. });
+    let files: Vec<&str> = plan.actions.iter().filter(new).map(|action| action.path.as_str()).collect();
+    let run: Vec<String> = commands(&plan)
+        .into_iter()
+        .flat_map(|commands| [Some(commands.migrate), commands.autogenerate].into_iter().flatten())
+        .map(|words| in_backend(project, &plan, words))
+        .collect();
+    format.print(&json!({"wouldWrite": files, "wouldRun": run}), |_| {
+        let written = files.iter().map(|file| format!("would write: {file}"));
+        written.chain(run.iter().map(|line| format!("would run: {line}"))).collect::<Vec<_>>().join("\n")
+    });
+    Ok(Done::Ok)
+}
+
 /// How the app's new migrations are run with the tool it uses.
-fn migrate_command(plan: &Plan) -> String {
+fn migrate_command(project: &Project, plan: &Plan) -> String {
     let new = plan.actions.iter().any(|a| a.op == Op::Create && matches!(a.kind, Kind::Migration { .. }));
-    if new {
-        "cd backend && sqlx migrate run --source migrations  (or start the app: it does)".into()
-    } else {
-        String::new()
+    match commands(plan) {
+        Some(commands) if new => {
+            format!("{}  (or start the app: it does)", in_backend(project, plan, commands.migrate))
+        }
+        _ => String::new(),
     }
+}
+
+/// A command of the migration tool, as it is typed: that of the app's own environment where it has one.
+fn in_backend(project: &Project, plan: &Plan, words: &str) -> String {
+    let backend = project.directory().join("backend");
+    let tool = commands(plan).map_or("", |commands| commands.migration_tool);
+    let own = format!(".venv/bin/{tool}");
+    let tool = if backend.join(&own).is_file() { own.as_str() } else { tool };
+    format!("cd {} && {tool} {words}", backend.display())
+}
+
+fn commands(plan: &Plan) -> Option<Commands> {
+    templates().into_iter().find(|template| template.id == plan.template.id).map(|template| template.commands)
 }
 
 fn step(directory: &Path, program: &str, arguments: &[&str]) -> Result<(), Failure> {

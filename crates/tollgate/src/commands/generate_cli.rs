@@ -10,7 +10,7 @@ pub(crate) fn commands() -> Vec<Command> {
         .about("Makes a starter app from a description; on an app that exists it writes only a plan")
         .arg(Arg::new("project").value_name("PROJECT").help("Its name: a directory below the root"))
         .arg(switch("example", "Prints a working description"))
-        .arg(switch("autogenerate", "Prints the migration command it would run, and does nothing else about it"));
+        .arg(switch("autogenerate", "Prints the migrations and the commands it would come to, and does nothing else"));
     let apply = Command::new("apply-plan")
         .about("Shows the plan of an app, or carries it out; whole or not at all")
         .args_conflicts_with_subcommands(true)
@@ -43,7 +43,7 @@ fn making(command: Command) -> Command {
     let path = || clap::value_parser!(PathBuf);
     command
         .arg(Arg::new("spec").long("spec").value_name("FILE").value_parser(path()).help("The description"))
-        .arg(Arg::new("template").long("template").value_name("NAME").help("rust-axum (the default)"))
+        .arg(Arg::new("template").long("template").value_name("NAME").help("rust-axum (the default) or py-fastapi"))
         .arg(root())
 }
 

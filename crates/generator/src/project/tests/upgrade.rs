@@ -3,53 +3,149 @@
 use std::fs;
 
 use super::super::{Generated, Project, Request, apply, generate};
-use crate::plan::Op;
+use crate::plan::{Op, Plan};
 use crate::render::Template;
 
-/// `rust-axum` 1.0.0: what 1.1.0 changed, as it was. 1.1.0 lets errors be printed, which tests of services want.
-const PREVIOUS: &[(&str, &str)] =
-    &[("backend/src/core/error.rs", include_str!("../../../templates/previous/rust-axum-1.0.0/error.rs.jinja"))];
-
-fn current() -> Template {
-    crate::templates().into_iter().find(|template| template.id == "rust-axum").expect("it is in the binary")
+/// A template as it was: the files that this version changed.
+struct Previous {
+    id: &'static str,
+    version: &'static str,
+    files: &'static [(&'static str, &'static str)],
 }
 
-fn previous() -> Template {
-    let mut template = Template { version: "1.0.0", ..current() };
-    for (path, text) in PREVIOUS {
-        let file = template.files.iter_mut().find(|file| file.path == *path).expect("the file is still there");
-        assert_ne!(file.text, *text, "{path} differs between the versions");
-        file.text = text;
+/// 1.2.0 makes relations foreign keys, and shows `/metrics` to whoever has its token.
+const RUST: Previous = Previous {
+    id: "rust-axum",
+    version: "1.1.0",
+    files: &[
+        ("README.md", include_str!("../../../templates/previous/rust-axum-1.1.0/README.md.jinja")),
+        ("deploy/render.yaml", include_str!("../../../templates/previous/rust-axum-1.1.0/deploy/render.yaml.jinja")),
+        ("backend/src/main.rs", include_str!("../../../templates/previous/rust-axum-1.1.0/backend/src/main.rs.jinja")),
+        (
+            "backend/src/core/guard.rs",
+            include_str!("../../../templates/previous/rust-axum-1.1.0/backend/src/core/guard.rs.jinja"),
+        ),
+        (
+            "backend/src/core/config.rs",
+            include_str!("../../../templates/previous/rust-axum-1.1.0/backend/src/core/config.rs.jinja"),
+        ),
+        (
+            "backend/src/core/error.rs",
+            include_str!("../../../templates/previous/rust-axum-1.1.0/backend/src/core/error.rs.jinja"),
+        ),
+        (
+            "backend/src/api/health.rs",
+            include_str!("../../../templates/previous/rust-axum-1.1.0/backend/src/api/health.rs.jinja"),
+        ),
+        (
+            "backend/src/api/{{ entity.name }}.rs",
+            include_str!("../../../templates/previous/rust-axum-1.1.0/backend/src/api/entity.rs.jinja"),
+        ),
+        (
+            "backend/migrations/{{ migration.number }}_{{ migration.what }}.sql",
+            include_str!("../../../templates/previous/rust-axum-1.1.0/backend/migrations/entity.sql.jinja"),
+        ),
+        (
+            "backend/tests/guards.rs",
+            include_str!("../../../templates/previous/rust-axum-1.1.0/backend/tests/guards.rs.jinja"),
+        ),
+        (
+            "backend/tests/billing.rs",
+            include_str!("../../../templates/previous/rust-axum-1.1.0/backend/tests/billing.rs.jinja"),
+        ),
+        (
+            "backend/tests/{{ entity.name }}.rs",
+            include_str!("../../../templates/previous/rust-axum-1.1.0/backend/tests/entity.rs.jinja"),
+        ),
+    ],
+};
+
+impl Previous {
+    fn current(&self) -> Template {
+        crate::templates().into_iter().find(|template| template.id == self.id).expect("it is in the binary")
     }
-    template
+
+    fn template(&self) -> Template {
+        let mut template = Template { version: self.version, ..self.current() };
+        for (path, text) in self.files {
+            let file = template.files.iter_mut().find(|file| file.path == *path).expect("the file is still there");
+            assert_ne!(file.text, *text, "{path} differs between the versions");
+            file.text = text;
+        }
+        template
+    }
+}
+
+/// A project of the previous version.
+struct Board {
+    _place: tempfile::TempDir,
+    project: Project,
+    previous: Previous,
+}
+
+impl Board {
+    fn made(previous: Previous) -> Self {
+        let place = tempfile::tempdir().expect("a temporary directory can be made");
+        let project = Project::at(place.path(), "board").expect("a sound name");
+        let request = Request { description: None, template: Some(previous.id), templates: &[previous.template()] };
+        assert!(matches!(generate(&project, request).expect("it works"), Generated::Written(..)));
+        Self { _place: place, project, previous }
+    }
+
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.project.directory().join(path)).expect("it is there")
+    }
+
+    fn edit(&self, path: &str, from: &str, to: &str) {
+        let text = self.read(path);
+        assert!(text.contains(from), "{path} has {from:?}");
+        fs::write(self.project.directory().join(path), text.replacen(from, to, 1)).expect("it can be written");
+    }
+
+    /// Plans the upgrade; what is done with each file, save what is kept.
+    fn upgrade(&self) -> (Plan, Vec<(Op, String)>) {
+        let request = Request { description: None, template: None, templates: &[self.previous.current()] };
+        let Generated::Planned(plan) = generate(&self.project, request).expect("it works") else {
+            panic!("a later run only plans")
+        };
+        let written = plan.actions.iter().filter(|action| action.op != Op::Keep);
+        let written = written.map(|action| (action.op, action.path.to_string())).collect();
+        (plan, written)
+    }
 }
 
 #[test]
-fn an_upgrade_over_edits_changes_only_what_the_template_changed() {
-    let place = tempfile::tempdir().expect("a temporary directory can be made");
-    let project = Project::at(place.path(), "board").expect("a sound name");
-    let run = |template: Template| {
-        generate(&project, Request { description: None, template: None, templates: &[template] }).expect("it works")
-    };
-    assert!(matches!(run(previous()), Generated::Written(..)));
-    let error = project.directory().join("backend/src/core/error.rs");
-    let edited = fs::read_to_string(&error).expect("it is there").replace("/// Our fault:", "/// Our fault, alas:");
-    fs::write(&error, format!("{edited}\n// My own last line.\n")).expect("it can be written");
-    let readme = project.directory().join("README.md");
-    fs::write(&readme, "# My own\n").expect("it can be written");
-    let Generated::Planned(plan) = run(current()) else { panic!("a later run only plans") };
-    let written: Vec<_> = plan.actions.iter().filter(|action| action.op != Op::Keep).collect();
-    assert_eq!(written.len(), 1, "the diff to review is one file: {written:?}");
-    assert_eq!((written[0].op, written[0].path.as_str()), (Op::Merge, "backend/src/core/error.rs"));
-    assert_eq!((plan.template.from.as_deref(), plan.template.to.as_str()), (Some("1.0.0"), "1.1.0"));
-    apply(&project, &[current()]).expect("it applies");
-    let merged = fs::read_to_string(&error).expect("it is there");
-    for line in
-        ["#[derive(Debug)]", "    /// Our fault, alas: told in the log, not to the caller.", "// My own last line."]
-    {
-        assert!(merged.lines().any(|one| one == line), "{line:?} is in\n{merged}");
-    }
-    assert_eq!(fs::read_to_string(&readme).expect("it is there"), "# My own\n");
+fn an_upgrade_of_the_rust_app_over_edits_changes_only_what_the_template_changed() {
+    let board = Board::made(RUST);
+    board.edit("backend/src/core/error.rs", "/// Our fault:", "/// Our fault, alas:");
+    board.edit("backend/src/core/config.rs", "127.0.0.1:8000", "127.0.0.1:9000");
+    board.edit("backend/src/api/project.rs", "LIMIT_MAX: i64 = 200", "LIMIT_MAX: i64 = 500");
+    board.edit("backend/tests/guards.rs", "/// The routes that", "// Mine.\n/// The routes that");
+    fs::remove_file(board.project.directory().join("deploy/render.yaml")).expect("it was there");
+    let (plan, written) = board.upgrade();
+    let expected = [
+        (Op::Update, "README.md"),
+        (Op::Update, "backend/src/api/health.rs"),
+        (Op::Merge, "backend/src/api/project.rs"),
+        (Op::Update, "backend/src/api/task.rs"),
+        (Op::Merge, "backend/src/core/config.rs"),
+        (Op::Merge, "backend/src/core/error.rs"),
+        (Op::Update, "backend/src/core/guard.rs"),
+        (Op::Update, "backend/src/main.rs"),
+        (Op::Update, "backend/tests/billing.rs"),
+        (Op::Conflict, "backend/tests/guards.rs"),
+        (Op::Update, "backend/tests/task.rs"),
+    ];
+    assert_eq!(written, expected.map(|(op, path)| (op, path.to_owned())), "the diff to review is small");
+    assert!(plan.actions.iter().all(|action| !action.why.is_empty()), "and each step says why");
+    assert_eq!((plan.template.from.as_deref(), plan.template.to.as_str()), (Some("1.1.0"), "1.2.0"));
+    apply(&board.project, &[RUST.current()]).expect("it applies");
+    let error = board.read("backend/src/core/error.rs");
+    assert!(error.contains("/// Our fault, alas:") && error.contains("is_foreign_key_violation"), "{error}");
+    assert!(board.read("backend/src/core/config.rs").contains("127.0.0.1:9000"));
+    assert!(board.read("backend/src/api/project.rs").contains("= 500"));
+    assert!(board.read("backend/tests/guards.rs").contains("// Mine."));
+    assert!(!board.project.directory().join("deploy/render.yaml").exists(), "it stays deleted");
 }
 
 #[test]
