@@ -1,7 +1,7 @@
 //! `apply-plan` killed with SIGKILL, at moments nobody chose: the project is as it was, or comes to what it should be.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::Project;
@@ -55,7 +55,8 @@ fn a_killed_apply_is_finished_by_the_next_one_and_no_line_is_lost() {
     let (mut in_the_middle, mut before, mut after) = (0, 0, 0);
     for round in 0..rounds() {
         let project = copy_of(&original);
-        let mut child = project.command(&["apply-plan", "--apply", "board"]).spawn().unwrap();
+        let mut apply = project.command(&["apply-plan", "--apply", "board"]);
+        let mut child = apply.stdout(Stdio::null()).spawn().unwrap();
         std::thread::sleep(took * (2 * round + 1) / (2 * rounds()));
         child.kill().unwrap();
         let ended = child.wait().unwrap();
