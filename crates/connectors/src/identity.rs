@@ -164,6 +164,19 @@ pub struct Invite<'a> {
     pub inviter: Option<&'a str>,
 }
 
+/// An organization to make.
+#[derive(Debug, Clone)]
+pub struct NewOrg<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Who owns it, where that is a user there.
+    pub created_by: Option<&'a str>,
+    /// Marks the request, so that it is found again when an answer was lost.
+    pub marker: &'a str,
+    /// Whether an earlier call may have carried the same marker.
+    pub repeated: bool,
+}
+
 /// Why a call came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -241,6 +254,14 @@ impl Identity {
     /// [`Error::NotFound`] and the others.
     pub async fn organization(&self, org_id: &OrgId) -> Result<OrgFact, Error> {
         self.clerk()?.organization(org_id).await
+    }
+
+    /// Makes an organization, once for each marker.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn create_organization(&self, new: &NewOrg<'_>) -> Result<OrgFact, Error> {
+        self.clerk()?.create_organization(new).await
     }
 
     /// One page of an organization's memberships.

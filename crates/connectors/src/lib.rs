@@ -7,6 +7,7 @@
 
 pub mod billing;
 pub mod clerk;
+pub mod dns;
 pub mod identity;
 pub mod mail;
 pub mod outgoing;

@@ -14,11 +14,11 @@ use std::sync::Arc;
 use tollgate_rules::access::Scope;
 use tollgate_rules::ids::{KeyId, OrgId, OrgKey, UserId};
 
-pub use authenticate::{AuthError, authenticate};
+pub use authenticate::{AuthError, authenticate, authenticate_proven};
 pub(crate) use credentials::Credentials;
 pub use scope::{OperatorScope, OrgScope, Refused};
 pub(crate) use session::{COOKIE_PREFIX, KnownSession, authenticate_session_id, caller_of};
-pub use session::{Membership, Session, authenticate_session};
+pub use session::{Membership, Session, authenticate_session, form_token, form_token_fits};
 
 /// An org as its credential knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub enum CallerKind {
         key_id: KeyId,
         /// What it may be used for.
         scopes: Vec<Scope>,
+        /// Under which key its slice of the org's allowance is counted; nothing where it has none.
+        slice: Option<KeyId>,
     },
     /// A plugin on a customer's site, with an access token.
     Site {
@@ -72,6 +74,8 @@ pub enum CallerKind {
         key_id: KeyId,
         /// What it may be used for.
         scopes: Vec<Scope>,
+        /// As the key's.
+        slice: Option<KeyId>,
     },
     /// A person who signed in.
     User {
@@ -162,6 +166,19 @@ impl Caller {
             CallerKind::Operator { .. } | CallerKind::User { .. } | CallerKind::System { .. } | CallerKind::Nobody => {
                 None
             }
+        }
+    }
+
+    /// The key that a slice of the org's allowance is counted under; none for callers that may use all of it.
+    #[must_use]
+    pub fn slice(&self) -> Option<&KeyId> {
+        match &self.kind {
+            CallerKind::Key { slice, .. } | CallerKind::OrgToken { slice, .. } => slice.as_ref(),
+            CallerKind::Operator { .. }
+            | CallerKind::Site { .. }
+            | CallerKind::User { .. }
+            | CallerKind::System { .. }
+            | CallerKind::Nobody => None,
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use tokio::sync::Notify;
 
 use tollgate_connectors::billing::Billing;
+use tollgate_connectors::dns::Resolver;
 use tollgate_connectors::mail::Mail;
 use tollgate_connectors::outgoing::Sender;
 use tollgate_connectors::plan_mirror::PlanMirror;
@@ -40,6 +41,7 @@ struct Inner {
     accounts: crate::accounts::Shared,
     tokens: tokens::Shared,
     guesses: crate::activation::Guesses,
+    resolver: Resolver,
     identity: crate::settings::IdentitySettings,
     webhook_secrets: WebhookSecrets,
     key_environment: KeyEnvironment,
@@ -106,6 +108,7 @@ impl Engine {
             accounts,
             tokens: tokens::Shared::new(settings.identity.issuer()),
             guesses: crate::activation::Guesses::default(),
+            resolver: settings.resolver,
             identity: settings.identity,
             webhook_secrets: settings.webhook_secrets,
             key_environment: settings.key_environment,
@@ -219,6 +222,11 @@ impl Engine {
         &self.0.identity.webhook_secrets
     }
 
+    /// Who is asked for texts in the DNS.
+    pub(crate) fn resolver(&self) -> &Resolver {
+        &self.0.resolver
+    }
+
     /// Who guesses codes.
     pub(crate) fn guesses(&self) -> &crate::activation::Guesses {
         &self.0.guesses
@@ -307,6 +315,7 @@ pub fn statements() -> Vec<&'static Statement> {
         crate::idempotency::sql::ALL,
         crate::jobs::sql::ALL,
         crate::keys::sql::ALL,
+        crate::keys::sql::quotas::ALL,
         crate::mail::sql::ALL,
         crate::metering::sql::ALL,
         crate::members::sql::ALL,
@@ -321,6 +330,7 @@ pub fn statements() -> Vec<&'static Statement> {
         crate::activation::sql::ALL,
         crate::identity::sql::ALL,
         crate::activation::sql::families::ALL,
+        crate::activation::sql::devices::ALL,
         &ledger::sql::ALL.concat(),
     ]
     .concat()

@@ -29,6 +29,10 @@ pub struct Limits {
     pub key_cache_ttl: Duration,
     /// Keys of one org that are not revoked.
     pub keys_per_org_max: i64,
+    /// Metrics that one key's quota may name.
+    pub key_quotas_max: usize,
+    /// Lines of keys of one org that have a quota; the ledger reads all of them with every group of the org.
+    pub key_lines_with_quota_max: i64,
     /// Jobs that run at once in this process.
     pub jobs_running_max: usize,
     /// Tries of a job before it is a dead letter.
@@ -93,6 +97,8 @@ pub struct Limits {
     pub mail_attempts_max: i64,
     /// How long an activation code is valid.
     pub activation_code_lifetime: Duration,
+    /// Plugins that wait for approval.
+    pub devices: Devices,
     /// How long a refresh token is valid while nobody uses it.
     pub refresh_token_idle: Duration,
     /// How long a line of refresh tokens is valid at most.
@@ -152,6 +158,30 @@ pub struct People {
     pub global_failures_max: u32,
 }
 
+/// The limits of plugins that wait for approval.
+#[derive(Debug, Clone)]
+pub struct Devices {
+    /// How long one waits between two questions whether it was approved.
+    pub poll_interval: Duration,
+    /// By how much that grows each time it asks sooner (RFC 8628, 3.5).
+    pub slow_down: Duration,
+    /// How many may wait at once.
+    pub waiting_max: i64,
+    /// How many may wait at once that asked from one address.
+    pub per_address_max: i64,
+}
+
+impl Default for Devices {
+    fn default() -> Devices {
+        Devices {
+            poll_interval: Duration::from_secs(5),
+            slow_down: Duration::from_secs(5),
+            waiting_max: 10_000,
+            per_address_max: 100,
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
@@ -167,6 +197,8 @@ impl Default for Limits {
             key_cache_entries_max: 100_000,
             key_cache_ttl: Duration::from_secs(4),
             keys_per_org_max: 1_000,
+            key_quotas_max: 20,
+            key_lines_with_quota_max: 200,
             jobs_running_max: 16,
             job_attempts_max: 12,
             job_backoff_first: Duration::from_millis(250),
@@ -199,6 +231,7 @@ impl Default for Limits {
             people: People::default(),
             mail_attempts_max: 300,
             activation_code_lifetime: Duration::from_secs(600),
+            devices: Devices::default(),
             refresh_token_idle: Duration::from_secs(60 * 24 * 3600),
             refresh_family_lifetime: Duration::from_secs(365 * 24 * 3600),
             refresh_grace: Duration::from_secs(60),

@@ -20,6 +20,7 @@ enum Table {
     Inbox,
     Mail,
     ActivationCodes,
+    DeviceCodes,
     RefreshTokens,
     TokenFamilies,
     Quotes,
@@ -35,7 +36,7 @@ enum Table {
 pub(crate) async fn sweep(engine: &Engine) -> Result<Outcome, Failure> {
     for table in [Table::Jobs, Table::Operations, Table::IdempotencyKeys, Table::Inbox, Table::Mail]
         .into_iter()
-        .chain([Table::ActivationCodes, Table::RefreshTokens, Table::TokenFamilies, Table::Quotes])
+        .chain([Table::ActivationCodes, Table::DeviceCodes, Table::RefreshTokens, Table::TokenFamilies, Table::Quotes])
         .chain([Table::AccountCodes, Table::Attempts, Table::Sessions, Table::Invitations])
         .chain([Table::OutgoingMessages, Table::Incidents])
     {
@@ -78,6 +79,7 @@ async fn delete(engine: &Engine, tx: &mut Tx, table: Table, wall: Timestamp) -> 
         Table::Inbox => inbox::sql::forget_old(tx, wall.minus(DAY * 90), rows).await,
         Table::Mail => mail::sql::delete_old(tx, wall.minus(DAY * 30), rows).await,
         Table::ActivationCodes => activation::sql::forget_codes(tx, both.minus(DAY), rows).await,
+        Table::DeviceCodes => activation::sql::devices::forget(tx, both.minus(DAY), rows).await,
         Table::RefreshTokens => activation::sql::families::forget_tokens(tx, both.minus(DAY * 90), rows).await,
         Table::TokenFamilies => activation::sql::families::forget_families(tx, both.minus(DAY * 90), rows).await,
         Table::Quotes => quotes::sql::delete_old(tx, wall.minus(DAY * 30), rows).await,

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use secrecy::{ExposeSecret, SecretString};
 
 use tollgate_connectors::billing::Billing;
+use tollgate_connectors::dns::Resolver;
 use tollgate_connectors::identity::Identity;
 use tollgate_connectors::mail::Mail;
 use tollgate_connectors::outgoing::Reach;
@@ -52,6 +53,8 @@ pub struct Settings {
     /// Seals second factors, waiting letters and signing keys; left out, one is made and kept in the database, which then
     /// protects only copies of single tables.
     pub secret_key: Option<SecretString>,
+    /// Who is asked for texts in the DNS.
+    pub resolver: Resolver,
     /// How far webhooks to the operator's own systems go.
     pub outgoing_reach: Reach,
     /// Where clients reach this server, for links; also the name under which it issues tokens.

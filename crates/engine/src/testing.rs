@@ -12,6 +12,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 use tollgate_connectors::billing::Billing;
+use tollgate_connectors::dns::Resolver;
 use tollgate_connectors::mail::Mail;
 use tollgate_connectors::outgoing::Reach;
 use tollgate_connectors::plan_mirror::PlanMirror;
@@ -153,6 +154,7 @@ pub fn settings(db: &TestDb) -> Settings {
         operator_key: Some(SecretString::from(OPERATOR_KEY)),
         receipt_secret: Some(SecretString::from("a receipt secret of tests only")),
         secret_key: Some(SecretString::from("a secret key of tests only")),
+        resolver: Resolver::System,
         outgoing_reach: Reach::Anywhere,
         public_base_url: "http://127.0.0.1:8787".to_owned(),
     }

@@ -6,7 +6,7 @@
 //! gathered in the same transaction and answers after the commit.
 //!
 //! What always holds, however commands are ordered or repeated:
-//! - units accepted without force never go beyond included + granted (hard stop);
+//! - units accepted without force never go beyond included + granted (hard stop), nor beyond the slice of the key that asks;
 //! - the sum of the events' deltas is `used`, the sum of open holds is `held`;
 //! - what draws on a pool takes its rate of it, to the unit, when it is used, held, freed and put right;
 //! - an accepted id is answered with its first answer; a refused one leaves no trace.
@@ -25,6 +25,7 @@ mod oracle;
 #[cfg(test)]
 mod pool_tests;
 mod record;
+mod slice;
 mod standing;
 #[cfg(test)]
 mod tests;
@@ -39,4 +40,5 @@ pub use demand::spent;
 pub use event::{DRAW_LINE, Event, Hold, HoldState, Verb, companion, is_companion};
 pub use numbers::{Counter, Limit, Numbers, TOTAL_MAX};
 pub use record::{OCCURRED_AGE_MAX, OCCURRED_AHEAD_MAX};
+pub use slice::Slice;
 pub use standing::{Check, Standing, check};

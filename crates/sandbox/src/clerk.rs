@@ -67,7 +67,8 @@ impl Room {
         let segments: Vec<&str> = path.split('/').collect();
         match (call.method.as_str(), segments.as_slice()) {
             ("GET", ["jwks"]) => good(&state.jwks),
-            ("GET", ["organizations"]) => page(&state.organizations, call.query),
+            ("GET", ["organizations"]) => page(&state.named(call.query), call.query),
+            ("POST", ["organizations"]) => state.create(call),
             ("GET", ["organizations", id]) => match state.organization(id) {
                 Some(organization) => good(organization),
                 None => problem(404, "resource_not_found"),
@@ -90,6 +91,42 @@ impl State {
         self.organizations.iter().find(|organization| organization["id"] == id)
     }
 
+    /// The organizations whose name holds what `query=` asks for.
+    fn named(&self, query: &str) -> Vec<Value> {
+        let asked = query.split('&').find_map(|pair| pair.strip_prefix("query=")).map(plain).unwrap_or_default();
+        let holds = |organization: &&Value| {
+            let name = organization["name"].as_str().unwrap_or_default().to_lowercase();
+            name.contains(&asked.to_lowercase())
+        };
+        self.organizations.iter().filter(holds).cloned().collect()
+    }
+
+    fn create(&mut self, call: &Call<'_>) -> Answer {
+        let Ok(asked) = serde_json::from_slice::<Value>(call.body) else { return problem(422, "form_param_invalid") };
+        let Some(name) = asked["name"].as_str().filter(|name| !name.is_empty() && name.len() <= 256) else {
+            return problem(422, "form_param_missing");
+        };
+        let (now, number) = (call.now_millis, self.organizations.len() + 1);
+        let mut organization = json!({
+            "object": "organization", "id": format!("org_sandbox{number}"), "name": name, "slug": format!("sandbox-{number}"),
+            "has_image": false, "max_allowed_memberships": 5, "admin_delete_enabled": true,
+            "public_metadata": {}, "private_metadata": asked["private_metadata"], "created_at": now, "updated_at": now,
+        });
+        if let Some(user) = asked["created_by"].as_str() {
+            if !user.starts_with("user_") {
+                return problem(422, "form_resource_not_found");
+            }
+            organization["created_by"] = json!(user);
+            let membership = json!({
+                "object": "organization_membership", "id": format!("orgmem_sandbox{number}"), "role": "org:admin",
+                "organization": organization, "public_user_data": { "user_id": user }, "created_at": now, "updated_at": now,
+            });
+            self.memberships.insert(format!("org_sandbox{number}"), vec![membership]);
+        }
+        self.organizations.push(organization.clone());
+        good(&organization)
+    }
+
     fn replace(&mut self, call: &Call<'_>) -> Answer {
         if call.method == Method::PUT {
             let Ok(state) = serde_json::from_slice::<State>(call.body) else {
@@ -97,7 +134,7 @@ impl State {
             };
             *self = State { calls: self.calls, ..state };
         }
-        good(&json!({ "calls": self.calls, "invitations": self.invitations }))
+        good(&json!({ "calls": self.calls, "invitations": self.invitations, "organizations": self.organizations }))
     }
 
     fn invite(&mut self, org: &str, call: &Call<'_>) -> Answer {
@@ -134,6 +171,24 @@ impl State {
         invitation["updated_at"] = json!(now + 1);
         good(invitation)
     }
+}
+
+/// A query's value as it was before it was coded.
+fn plain(coded: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = coded.bytes();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'+' => bytes.push(b' '),
+            b'%' => {
+                let digits = [rest.next().unwrap_or_default(), rest.next().unwrap_or_default()];
+                let digits = std::str::from_utf8(&digits).ok().and_then(|digits| u8::from_str_radix(digits, 16).ok());
+                bytes.extend(digits);
+            }
+            other => bytes.push(other),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn page(rows: &[Value], query: &str) -> Answer {

@@ -30,6 +30,7 @@ pub mod contract;
 mod control;
 mod deliver;
 mod desk;
+pub mod dns;
 mod faults;
 mod form;
 mod pages;

@@ -55,6 +55,9 @@ pub(crate) enum Request {
         scopes: Option<Vec<String>>,
         /// When it stops working.
         expires_at: Option<String>,
+        /// Units it may use of each metric in a period.
+        #[serde(default)]
+        quota: std::collections::BTreeMap<String, i64>,
     },
     /// Lists the keys of an org, or the operator's.
     KeysList {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use tollgate_connectors::billing::Billing;
+use tollgate_connectors::dns::Resolver;
 use tollgate_connectors::identity::Identity;
 use tollgate_connectors::mail::Mail;
 use tollgate_connectors::outgoing::Reach;
@@ -58,6 +59,7 @@ pub(crate) async fn engine(config: &Config, parts: Parts) -> Result<Engine, Fail
         operator_key: parts.operator_key,
         receipt_secret: None,
         secret_key: config.secret_key.clone(),
+        resolver: config.dns_server.map_or(Resolver::System, Resolver::At),
         outgoing_reach: reach(parts.keys),
         public_base_url: config.app_base_url.clone().unwrap_or(parts.base_url),
     };

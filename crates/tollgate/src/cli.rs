@@ -110,6 +110,12 @@ fn keys() -> Command {
                         .long("expires-at")
                         .value_name("TIME")
                         .help("When it stops working (RFC 3339)"),
+                )
+                .arg(
+                    Arg::new("quota")
+                        .long("quota")
+                        .value_name("METRIC=UNITS,…")
+                        .help("Its slice of the org's allowance per period; all of it when left out"),
                 ),
         )
         .subcommand(

@@ -54,6 +54,8 @@ pub(crate) struct Config {
     pub(crate) app_base_url: Option<String>,
     pub(crate) smtp_url: Option<SecretString>,
     pub(crate) mail_from: String,
+    /// Who is asked for texts in the DNS; the system's resolvers when left out.
+    pub(crate) dns_server: Option<SocketAddr>,
     pub(crate) secret_key: Option<SecretString>,
     pub(crate) migrate: bool,
     pub(crate) sandbox_listen: SocketAddr,
@@ -106,6 +108,7 @@ impl Config {
             app_base_url: values.url("APP_BASE_URL")?,
             smtp_url: values.text("TOLLGATE_SMTP_URL").map(SecretString::from),
             mail_from: values.required("TOLLGATE_MAIL_FROM"),
+            dns_server: values.server("TOLLGATE_DNS_SERVER")?,
             secret_key: values.secret_key()?,
             migrate: values.switch("migrate")?,
             sandbox_listen: values.address("sandbox-listen")?,
@@ -205,6 +208,15 @@ impl Values {
                 "Write it as 127.0.0.1:8787, or with port 0 for a free one.",
             )
         })
+    }
+
+    /// The address of a server that may be left out.
+    fn server(&self, id: &'static str) -> Result<Option<SocketAddr>, Failure> {
+        let Some(text) = self.text(id) else { return Ok(None) };
+        let read = text
+            .parse()
+            .map_err(|_| wrong(id, &format!("`{text}` is not an address with a port"), "Write it as 192.0.2.53:53."));
+        read.map(Some)
     }
 
     fn url(&self, id: &'static str) -> Result<Option<String>, Failure> {

@@ -268,6 +268,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
     },
     Setting {
         flag: "",
+        variable: "TOLLGATE_DNS_SERVER",
+        default: "",
+        reader: Reader::All,
+        value: Value::Text("ADDRESS"),
+        help: "The resolver that is asked for TXT records when a site's domain is verified, as 192.0.2.53:53; those of the system (/etc/resolv.conf) when left out.",
+    },
+    Setting {
+        flag: "",
         variable: "TOLLGATE_SECRET_KEY",
         default: "",
         reader: Reader::All,

@@ -1,9 +1,10 @@
 //! From an HTTP request to the engine's [`Caller`], and from the engine's refusals to ours.
 
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HeaderValue};
 use http::request::Parts;
 use tollgate_engine::access::{self, AuthError, Caller, CallerKind, OperatorScope, OrgScope, Refused};
+use tollgate_engine::tokens::dpop::{self, Proof};
 use tollgate_rules::access::{Permission, line, role_grants, scopes_grant};
 use tollgate_rules::ids::OrgId;
 
@@ -43,8 +44,11 @@ pub(crate) async fn identify(app: &App, access: Access, parts: &Parts, id: &Requ
     if open && !parts.headers.contains_key(AUTHORIZATION) {
         return Ok(corr(Caller::local_operator(), parts, id));
     }
-    let caller = match (bearer(&parts.headers), session_cookie(app, &parts.headers)) {
-        (Some(secret), _) => access::authenticate(app.engine(), secret).await.map_err(refused_credential)?,
+    let caller = match (presented(&parts.headers), session_cookie(app, &parts.headers)) {
+        (Some(Presented::Bearer(secret)), _) => {
+            access::authenticate(app.engine(), secret).await.map_err(refused_credential)?
+        }
+        (Some(Presented::Proven(token)), _) => proven(app, token, parts).await?,
         (None, Some(secret)) => {
             same_site(app, parts)?;
             access::authenticate_session(app.engine(), secret).await.map_err(refused_credential)?
@@ -152,10 +156,59 @@ fn names_this_machine(headers: &HeaderMap) -> bool {
     matches!(name, "localhost" | "127.0.0.1" | "::1")
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+/// What the `Authorization` header holds.
+#[derive(Debug, PartialEq, Eq)]
+enum Presented<'h> {
+    /// Whoever has it may use it.
+    Bearer(&'h str),
+    /// An access token that is good only with a proof of possession (RFC 9449).
+    Proven(&'h str),
+}
+
+fn presented(headers: &HeaderMap) -> Option<Presented<'_>> {
     let text = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, secret) = text.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
+    let secret = secret.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        Some(Presented::Bearer(secret))
+    } else if scheme.eq_ignore_ascii_case("dpop") {
+        Some(Presented::Proven(secret))
+    } else {
+        None
+    }
+}
+
+async fn proven(app: &App, token: &str, parts: &Parts) -> Result<Caller, ApiError> {
+    let found = match proof(parts) {
+        Ok(Some(proof)) => access::authenticate_proven(app.engine(), token, &proof).await,
+        Ok(None) | Err(SeveralProofs) => Err(AuthError::Invalid),
+    };
+    found.map_err(|error| {
+        let challenge = format!("DPoP error=\"invalid_token\", algs=\"{}\"", dpop::ALGORITHMS.join(" "));
+        match HeaderValue::try_from(challenge) {
+            Ok(challenge) => refused_credential(error).with_header(http::header::WWW_AUTHENTICATE, challenge),
+            Err(_) => refused_credential(error),
+        }
+    })
+}
+
+/// More than one `DPoP` header came.
+#[derive(Debug)]
+pub(crate) struct SeveralProofs;
+
+/// The proof of possession that came with a call.
+///
+/// # Errors
+/// [`SeveralProofs`].
+pub(crate) fn proof(parts: &Parts) -> Result<Option<Proof>, SeveralProofs> {
+    let mut found = parts.headers.get_all("dpop").iter();
+    let (first, more) = (found.next(), found.next());
+    if more.is_some() {
+        return Err(SeveralProofs);
+    }
+    let text = first.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let (method, path) = (parts.method.as_str().to_owned(), parts.uri.path().to_owned());
+    Ok(text.map(|text| Proof { text, method, path }))
 }
 
 /// Whether the caller could have the right for some org; whose org it is about is only known once the body is read.
@@ -208,7 +261,7 @@ fn corr(caller: Caller, parts: &Parts, id: &RequestId) -> Caller {
 
 #[cfg(test)]
 mod tests {
-    use super::{bearer, names_this_machine};
+    use super::{Presented, names_this_machine, presented};
 
     fn with(name: &'static str, value: &str) -> http::HeaderMap {
         let mut headers = http::HeaderMap::new();
@@ -228,8 +281,10 @@ mod tests {
 
     #[test]
     fn a_credential_is_what_follows_bearer() {
-        assert_eq!(bearer(&with("authorization", "bearer tg_test_1")), Some("tg_test_1"));
-        assert_eq!(bearer(&with("authorization", "Basic YTpi")), None);
-        assert_eq!(bearer(&with("authorization", "tg_test_1")), None);
+        let of = |text: &str| presented(&with("authorization", text)).map(|found| format!("{found:?}"));
+        let said = |found: Presented<'_>| Some(format!("{found:?}"));
+        assert_eq!(of("bearer tg_test_1"), said(Presented::Bearer("tg_test_1")));
+        assert_eq!(of("dpop eyJ"), said(Presented::Proven("eyJ")));
+        assert_eq!((of("Basic YTpi"), of("tg_test_1")), (None, None));
     }
 }

@@ -7,7 +7,7 @@ use http::header::{HeaderName, HeaderValue};
 use serde::Serialize;
 use tollgate_rules::catalog::{Catalog, Included, OveragePolicy, Plan};
 use tollgate_rules::ids::Metric;
-use tollgate_rules::ledger::{Denial, Numbers, Reason, Rule};
+use tollgate_rules::ledger::{Denial, Numbers, Reason, Rule, Slice};
 use tollgate_rules::period::Interval;
 use tollgate_rules::time::Timestamp;
 
@@ -84,7 +84,25 @@ struct DeniedDetails<'a> {
     /// The cap on what overage may cost, and what it costs.
     #[serde(skip_serializing_if = "Option::is_none")]
     spend_cap: Option<CapDetails>,
+    /// The slice of the key that asked, where it was in the way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slice: Option<SliceDetails<'a>>,
     options: Vec<Way>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SliceDetails<'a> {
+    key_id: &'a str,
+    units: i64,
+    used: i64,
+    held: i64,
+}
+
+impl<'a> From<&'a Slice> for SliceDetails<'a> {
+    fn from(slice: &'a Slice) -> Self {
+        Self { key_id: slice.key_id.as_str(), units: slice.units, used: slice.used, held: slice.held }
+    }
 }
 
 #[derive(Serialize)]
@@ -105,7 +123,7 @@ pub(crate) fn told(denial: &Denial, options: Vec<Way>) -> ApiError {
     let numbers = denial.numbers.as_ref();
     let data = DeniedData {
         allow: false,
-        remaining: numbers.and_then(|numbers| numbers.remaining).unwrap_or(0),
+        remaining: remaining(denial),
         metric: denial.metric.as_str(),
         period_key: numbers.map(|numbers| numbers.period_key.to_string()),
         reset_at: numbers.map(|numbers| numbers.reset_at.to_string()),
@@ -119,12 +137,13 @@ pub(crate) fn told(denial: &Denial, options: Vec<Way>) -> ApiError {
         rule: Some(denial.rule.as_str()).filter(|_| denial.rule != Rule::Allowance),
         drawn_by: match &denial.rule {
             Rule::Pool { drawn_by } => Some(drawn_by.as_str()),
-            Rule::Allowance | Rule::SpendCap { .. } => None,
+            Rule::Allowance | Rule::SpendCap { .. } | Rule::KeySlice(_) => None,
         },
         spend_cap: match denial.rule {
             Rule::SpendCap { cap_minor, spent_minor } => Some(CapDetails { amount: cap_minor, spent: spent_minor }),
-            Rule::Allowance | Rule::Pool { .. } => None,
+            Rule::Allowance | Rule::Pool { .. } | Rule::KeySlice(_) => None,
         },
+        slice: denial.rule.slice().map(SliceDetails::from),
         options,
     };
     let (doc, status) = kind(denial);
@@ -137,7 +156,11 @@ pub(crate) fn told(denial: &Denial, options: Vec<Way>) -> ApiError {
         if waiting_helps(denial, numbers) {
             error = error.retry_after(seconds_until(numbers.reset_at, denial.decided_at));
         }
-        for (name, value) in rate_limit(&denial.metric, numbers, denial.decided_at) {
+        let limits = match denial.rule.slice() {
+            Some(slice) => limit_headers(&denial.metric, (slice.units, slice.remaining()), numbers, denial.decided_at),
+            None => rate_limit(&denial.metric, numbers, denial.decided_at),
+        };
+        for (name, value) in limits {
             error = error.with_header(name, value);
         }
     }
@@ -147,7 +170,15 @@ pub(crate) fn told(denial: &Denial, options: Vec<Way>) -> ApiError {
 /// `RateLimit-Policy` and `RateLimit`; none where there is no limit.
 pub(crate) fn rate_limit(metric: &Metric, numbers: &Numbers, now: Timestamp) -> Vec<(HeaderName, HeaderValue)> {
     let (Some(included), Some(remaining)) = (numbers.included, numbers.remaining) else { return Vec::new() };
-    let quota = included.saturating_add(numbers.granted);
+    limit_headers(metric, (included.saturating_add(numbers.granted), remaining), numbers, now)
+}
+
+fn limit_headers(
+    metric: &Metric,
+    (quota, remaining): (i64, i64),
+    numbers: &Numbers,
+    now: Timestamp,
+) -> Vec<(HeaderName, HeaderValue)> {
     let window = numbers.period.end.since(numbers.period.start).as_secs();
     let reset = seconds_until(numbers.reset_at, now);
     [
@@ -184,9 +215,23 @@ fn kind(denial: &Denial) -> (&'static ErrorDoc, u16) {
     }
 }
 
+/// What is truly left to whoever asked.
+fn remaining(denial: &Denial) -> i64 {
+    let of_org = denial.numbers.as_ref().and_then(|numbers| numbers.remaining);
+    match denial.rule.slice() {
+        Some(slice) => slice.remaining().min(of_org.unwrap_or(i64::MAX)),
+        None => of_org.unwrap_or(0),
+    }
+}
+
 fn message(denial: &Denial) -> String {
     let org = &denial.org_name;
     let metric = &denial.metric;
+    if let (Some(slice), Some(numbers)) = (denial.rule.slice(), &denial.numbers) {
+        let Slice { key_id, units, used, held, .. } = slice;
+        let held = if *held > 0 { format!(" and holds {held}") } else { String::new() };
+        return format!("Key {key_id} used {used} of its slice of {units} {metric}{held}. Resets {}.", numbers.reset_at);
+    }
     match (denial.reason, &denial.numbers) {
         (Reason::QuotaExceeded, Some(numbers)) => {
             let total = numbers.included.unwrap_or(0).saturating_add(numbers.granted);
@@ -214,7 +259,8 @@ fn waiting_helps(denial: &Denial, numbers: &Numbers) -> bool {
         // The next period starts at 0 with what it costs, too.
         return true;
     }
-    denial.reason == Reason::QuotaExceeded && numbers.included.is_none_or(|included| included >= denial.requested)
+    let room = denial.rule.slice().map_or(numbers.included, |slice| Some(slice.units));
+    denial.reason == Reason::QuotaExceeded && room.is_none_or(|units| units >= denial.requested)
 }
 
 fn ways(denial: &Denial, catalog: &Catalog, base_url: &str) -> Vec<Way> {
@@ -222,7 +268,9 @@ fn ways(denial: &Denial, catalog: &Catalog, base_url: &str) -> Vec<Way> {
         (Reason::QuotaExceeded, Some(numbers)) => {
             let capped = matches!(denial.rule, Rule::SpendCap { .. });
             let raise = capped.then(|| Way::RaiseCap { url: guide(base_url, "post", "/api/spend-cap.set") });
-            let upgrade = next_plan(denial, numbers, catalog).and_then(|plan| upgrade_to(plan, base_url));
+            // A larger plan widens no slice.
+            let larger = next_plan(denial, numbers, catalog).filter(|_| denial.rule.slice().is_none());
+            let upgrade = larger.and_then(|plan| upgrade_to(plan, base_url));
             let wait = waiting_helps(denial, numbers).then(|| Way::Wait { at: numbers.reset_at.to_string() });
             raise.into_iter().chain(upgrade).chain(wait).collect()
         }

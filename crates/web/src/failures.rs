@@ -1,6 +1,7 @@
-//! What may fail under every use case, in the API's words: the database.
+//! What may fail under every use case, in the API's words: the database, and whoever keeps identities.
 
 use tollgate_engine::db;
+use tollgate_engine::identity::Elsewhere;
 
 use crate::api_error::ApiError;
 use crate::errors;
@@ -17,6 +18,25 @@ pub(crate) fn database(error: &db::Error) -> ApiError {
         }
         db::Error::Conflict(_) | db::Error::Bug(_) => {
             tracing::error!(%error, "a statement failed; this is a bug");
+            ApiError::internal()
+        }
+    }
+}
+
+/// The failure of whoever keeps users and memberships (Clerk).
+pub(crate) fn elsewhere(error: &Elsewhere) -> ApiError {
+    match error {
+        Elsewhere::Passing(reason) => {
+            tracing::warn!(reason, "whoever keeps the members did not answer");
+            ApiError::unavailable()
+        }
+        Elsewhere::Refused(reason) => {
+            let message = format!("Whoever keeps users and organizations (Clerk) refused it: {reason}.");
+            ApiError::new(&errors::CONFLICT, message)
+        }
+        Elsewhere::NotFound => ApiError::not_found(),
+        Elsewhere::Off => {
+            tracing::error!("nobody keeps the members elsewhere; this is a bug");
             ApiError::internal()
         }
     }

@@ -61,6 +61,7 @@ pub fn openapi_document() -> serde_json::Value {
 }
 
 fn all_routes() -> Vec<Route> {
-    let parts = [api::routes(), console::demo::routes(), console::docs::routes(), console::start::routes()];
-    parts.into_iter().flatten().collect()
+    let pages = [console::demo::routes(), console::device::routes(), console::docs::routes(), console::start::routes()];
+    let parts = std::iter::once(api::routes()).chain(pages);
+    parts.flatten().collect()
 }

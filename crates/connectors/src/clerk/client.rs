@@ -1,5 +1,6 @@
 //! Asks Clerk's Backend API. Reads are sent again when they fail in passing; an invitation is too (Clerk refuses a second one for
-//! the same address, which is then looked at as it is).
+//! the same address, which is then looked at as it is). Clerk knows no idempotency keys: an organization carries a mark of its request,
+//! and is looked for by it before it is asked for again.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use tollgate_rules::ids::OrgId;
 
 use super::{translate, wire};
 use crate::Pacing;
-use crate::identity::{Error, InvitationFact, Invite, Listed, MembershipFact, OrgFact, PublicKey};
+use crate::identity::{Error, InvitationFact, Invite, Listed, MembershipFact, NewOrg, OrgFact, PublicKey};
 use crate::stripe::form::path_segment;
 
 /// Where Clerk's Backend API lives unless `CLERK_API_BASE` says otherwise.
@@ -118,6 +119,52 @@ impl Client {
         let path = format!("/v1/organizations/{}", path_segment(org_id.as_str()));
         let organization: wire::Organization = parsed(&self.send(Method::GET, &path, None).await?)?;
         translate::organization(organization).map_err(Error::Refused)
+    }
+
+    pub(crate) async fn create_organization(&self, new: &NewOrg<'_>) -> Result<OrgFact, Error> {
+        let body = wire::NewOrganization {
+            name: new.name,
+            created_by: new.created_by.filter(|user| user.starts_with("user_")),
+            private_metadata: wire::Marked { tollgate_request: new.marker },
+        };
+        let body = serde_json::to_vec(&body).map_err(|error| Error::Refused(error.to_string()))?;
+        let making = self.make_organization(new, &body);
+        let made = tokio::time::timeout(self.shared.pacing.deadline, making).await;
+        made.unwrap_or_else(|_| Err(Error::Passing("no answer in time".to_owned())))
+    }
+
+    async fn make_organization(&self, new: &NewOrg<'_>, body: &[u8]) -> Result<OrgFact, Error> {
+        let mut failures = 0;
+        loop {
+            if (new.repeated || failures > 0)
+                && let Some(there) = self.marked(new).await?
+            {
+                return translate::organization(there).map_err(Error::Refused);
+            }
+            match self.attempt(&Method::POST, "/v1/organizations", Some(body)).await {
+                Err(Error::Passing(reason)) => {
+                    failures += 1;
+                    if failures >= self.shared.pacing.attempts_max {
+                        return Err(Error::Passing(reason));
+                    }
+                    tokio::time::sleep(self.shared.pacing.pause(failures)).await;
+                }
+                answer => return translate::organization(parsed(&answer?)?).map_err(Error::Refused),
+            }
+        }
+    }
+
+    /// The organization of this name that an earlier request with the same mark made.
+    async fn marked(&self, new: &NewOrg<'_>) -> Result<Option<wire::Organization>, Error> {
+        let name = path_segment(new.name);
+        let path = format!("/v1/organizations?limit={PAGE}&offset=0&query={name}&order_by=-created_at");
+        let page: wire::Page = parsed(&self.send(Method::GET, &path, None).await?)?;
+        let read = page.data.into_iter().filter_map(|value| serde_json::from_value::<wire::Organization>(value).ok());
+        let ours = |organization: &wire::Organization| {
+            let marks = organization.private_metadata.as_ref();
+            marks.and_then(|marks| marks.get("tollgate_request")).and_then(|mark| mark.as_str()) == Some(new.marker)
+        };
+        Ok(read.into_iter().find(ours))
     }
 
     pub(crate) async fn memberships(&self, org_id: &OrgId, offset: u32) -> Result<Listed<MembershipFact>, Error> {

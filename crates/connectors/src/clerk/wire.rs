@@ -46,6 +46,7 @@ pub(super) struct Organization {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) created_by: Option<String>,
+    pub(super) private_metadata: Option<Value>,
     pub(super) updated_at: i64,
 }
 
@@ -90,6 +91,20 @@ pub(super) struct NewInvitation<'a> {
     pub(super) role: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) inviter_user_id: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct NewOrganization<'a> {
+    pub(super) name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) created_by: Option<&'a str>,
+    pub(super) private_metadata: Marked<'a>,
+}
+
+/// What we write into an organization's private metadata.
+#[derive(Debug, Serialize)]
+pub(super) struct Marked<'a> {
+    pub(super) tollgate_request: &'a str,
 }
 
 /// A key set.

@@ -7,6 +7,7 @@
 
 mod clerk;
 mod data;
+mod dns;
 mod outgoing;
 mod reach;
 mod recorder;

@@ -10,7 +10,7 @@ use crate::db::{self, Kind};
 use crate::engine::Engine;
 use crate::keys;
 use crate::secrets::{self, Fingerprint};
-use crate::tokens;
+use crate::tokens::{self, dpop::Proof};
 
 /// Why a credential is not believed.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +31,7 @@ pub enum AuthError {
 /// [`AuthError::Invalid`] for every credential that is not good now, [`AuthError::Unavailable`] when that cannot be known.
 pub async fn authenticate(engine: &Engine, bearer: &str) -> Result<Caller, AuthError> {
     if tokens::looks_like(bearer) {
-        return super::token::admit(engine, bearer).await;
+        return super::token::admit(engine, bearer, None).await;
     }
     let fingerprint = secrets::fingerprint(bearer);
     let credentials = engine.credentials();
@@ -56,6 +56,17 @@ pub async fn authenticate(engine: &Engine, bearer: &str) -> Result<Caller, AuthE
         Some(key) => admit(engine, &key),
         None => Err(AuthError::Invalid),
     }
+}
+
+/// Finds the caller behind an access token that is bound to a key, with the proof that the caller holds it.
+///
+/// # Errors
+/// As [`authenticate`]; a credential that is bound to no key is refused too.
+pub async fn authenticate_proven(engine: &Engine, token: &str, proof: &Proof) -> Result<Caller, AuthError> {
+    if !tokens::looks_like(token) {
+        return Err(AuthError::Invalid);
+    }
+    super::token::admit(engine, token, Some(proof)).await
 }
 
 enum Freshness {

@@ -1,7 +1,7 @@
 //! The proof that a permission was checked.
 
 use tollgate_rules::access::{Permission, Role, role_grants, scopes_grant};
-use tollgate_rules::ids::{OrgId, OrgKey, UserId};
+use tollgate_rules::ids::{KeyId, OrgId, OrgKey, UserId};
 
 use super::{Caller, CallerKind, Membership, OrgRef, Session};
 use crate::engine::Engine;
@@ -17,6 +17,7 @@ pub struct OrgScope {
     operator: bool,
     role: Role,
     user_id: Option<UserId>,
+    slice: Option<KeyId>,
 }
 
 /// The right to act for the whole server.
@@ -57,7 +58,7 @@ impl OrgScope {
     pub(crate) fn restored(org: OrgRef, actor: String, corr_id: String) -> OrgScope {
         let operator = actor.starts_with("operator:") || actor.starts_with("system:");
         let role = if operator { Role::Owner } else { Role::Member };
-        OrgScope { org_key: org.key, org_id: org.id, actor, corr_id, operator, role, user_id: None }
+        OrgScope { org_key: org.key, org_id: org.id, actor, corr_id, operator, role, user_id: None, slice: None }
     }
 
     /// The org's internal key: what statements filter on.
@@ -96,6 +97,12 @@ impl OrgScope {
         self.user_id.as_ref()
     }
 
+    /// The key that acts, where it may use a slice of the org's allowance only.
+    #[must_use]
+    pub fn slice(&self) -> Option<&KeyId> {
+        self.slice.as_ref()
+    }
+
     /// Whether the operator acts (some fields only the operator may set).
     #[must_use]
     pub fn is_operator(&self) -> bool {
@@ -127,6 +134,7 @@ impl OperatorScope {
             operator: true,
             role: Role::Owner,
             user_id: None,
+            slice: None,
         }
     }
 }
@@ -226,6 +234,7 @@ impl Caller {
             operator: matches!(self.kind, CallerKind::Operator { .. } | CallerKind::System { .. }),
             role,
             user_id: self.user_id().cloned(),
+            slice: self.slice().cloned(),
         }
     }
 }

@@ -87,6 +87,18 @@ pub(crate) async fn caller_of(engine: &Engine, user_id: UserId, session: Session
     Ok(Caller::new(CallerKind::User { user_id, session, memberships }))
 }
 
+/// What a form of ours carries, so that no other page can send it: known to the pages of this session only.
+#[must_use]
+pub fn form_token(engine: &Engine, session: &Session) -> String {
+    engine.sealer().mac("forms", &session.session_id)
+}
+
+/// Whether a form was ours.
+#[must_use]
+pub fn form_token_fits(engine: &Engine, session: &Session, sent: &str) -> bool {
+    secrets::same(&secrets::fingerprint(sent), &secrets::fingerprint(&form_token(engine, session)))
+}
+
 enum Lookup<'a> {
     Secret,
     Id(&'a str),

@@ -4,14 +4,31 @@ use super::{AuthError, Caller, CallerKind, OrgRef};
 use crate::db;
 use crate::engine::Engine;
 use crate::orgs;
+use crate::tokens::dpop::{self, Proof};
 use crate::tokens::{self, Provider, Refusal, Session, Verified};
 use std::time::Duration;
 use tollgate_rules::ids::OrgId;
 use tollgate_rules::time::Timestamp;
 
 /// The caller behind a token.
-pub(super) async fn admit(engine: &Engine, token: &str) -> Result<Caller, AuthError> {
+///
+/// A token that is bound to a key needs a proof of it, and a proof needs a bound token: neither is taken for the other.
+pub(super) async fn admit(engine: &Engine, token: &str, proof: Option<&Proof>) -> Result<Caller, AuthError> {
     let verified = tokens::verify(engine, token).await.map_err(|refusal| refused(&refusal))?;
+    let bound_to = match &verified {
+        Verified::Site(site) => site.jkt.as_deref(),
+        Verified::Org(_) | Verified::Session(_) => None,
+    };
+    match (bound_to, proof) {
+        (None, None) => {}
+        (Some(jkt), Some(proof)) => {
+            let shown = dpop::check(engine, proof, Some(token)).map_err(|refusal| refused(&refusal))?;
+            if shown != jkt {
+                return Err(AuthError::Invalid);
+            }
+        }
+        (Some(_), None) | (None, Some(_)) => return Err(AuthError::Invalid),
+    }
     let kind = match verified {
         Verified::Site(site) => CallerKind::Site {
             org: org_of(engine, &site.org_id).await?,
@@ -23,6 +40,7 @@ pub(super) async fn admit(engine: &Engine, token: &str) -> Result<Caller, AuthEr
             org: org_of(engine, &token.org_id).await?,
             key_id: token.key_id,
             scopes: token.scopes,
+            slice: token.slice,
         },
         Verified::Session(session) => return user(engine, session).await,
     };
@@ -84,6 +102,7 @@ fn refused(refusal: &Refusal) -> AuthError {
         | Refusal::Audience
         | Refusal::Party
         | Refusal::Pending
+        | Refusal::Proof(_)
         | Refusal::Revoked => AuthError::Invalid,
     }
 }

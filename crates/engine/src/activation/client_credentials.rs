@@ -37,7 +37,7 @@ pub async fn client_credentials(
         AuthError::Invalid => Error::InvalidClient,
         AuthError::Unavailable(cause) => Error::Database(cause),
     })?;
-    let CallerKind::Key { org, key_id: own_id, scopes: own } = caller.kind() else {
+    let CallerKind::Key { org, key_id: own_id, scopes: own, slice } = caller.kind() else {
         return Err(Error::UnauthorizedClient);
     };
     if key_id.is_some_and(|stated| stated != own_id.as_str()) {
@@ -48,7 +48,8 @@ pub async fn client_credentials(
     let left = known.and_then(|known| known.expires_at).map(|end| end.since(engine.now()));
     let lifetime =
         left.map_or(engine.limits().access_token_lifetime, |left| left.min(engine.limits().access_token_lifetime));
-    let mint = MintOrg { org_id: org.id.clone(), key_id: own_id.clone(), scopes: scopes.clone(), lifetime };
+    let (org_id, key_id, slice) = (org.id.clone(), own_id.clone(), slice.clone());
+    let mint = MintOrg { org_id, key_id, scopes: scopes.clone(), slice, lifetime };
     Ok(OrgGrant { access: tokens::mint_org(engine, &mint)?, scopes, org_id: org.id.clone() })
 }
 

@@ -13,7 +13,7 @@ use crate::audit;
 use crate::clock::Entropy;
 use crate::db::Lane;
 use crate::engine::Engine;
-use crate::orgs;
+use crate::{keys, orgs};
 
 /// The letters of codes (RFC 8628, 6.1): none that can be mistaken for another, no vowels that could spell a word.
 const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
@@ -35,7 +35,8 @@ pub struct Code {
 /// Makes a code for a domain; a code made before for the same domain and not used yet ends.
 ///
 /// # Errors
-/// [`Error::BadDomain`], [`Error::Closed`], [`Error::Escalation`]: a key grants sites no more than it may itself.
+/// [`Error::BadDomain`], [`Error::Closed`], [`Error::Escalation`]: a key grants sites no more than it may itself, and one with a
+/// quota grants nothing.
 pub async fn create_code(engine: &Engine, caller: &Caller, scope: &OrgScope, domain: &str) -> Result<Code, Error> {
     let domain = site_domain(domain)?;
     let scopes = grantable(caller)?;
@@ -62,14 +63,17 @@ pub async fn create_code(engine: &Engine, caller: &Caller, scope: &OrgScope, dom
 }
 
 /// What a site may do: what a new key may, as far as whoever grants it may it too.
-fn grantable(caller: &Caller) -> Result<Vec<Scope>, Error> {
+pub(super) fn grantable(caller: &Caller) -> Result<Vec<Scope>, Error> {
+    if !keys::may_grant(caller) {
+        return Err(Error::Escalation);
+    }
     let holds = |scope: &&Scope| caller.scopes().is_none_or(|own| own.contains(scope));
     let scopes: Vec<Scope> = Scope::DEFAULT.iter().filter(holds).copied().collect();
     if scopes.is_empty() { Err(Error::Escalation) } else { Ok(scopes) }
 }
 
 /// A new code of eight letters, 34.6 bits, in two groups.
-fn shown(entropy: &Entropy) -> String {
+pub(super) fn shown(entropy: &Entropy) -> String {
     let mut letters = String::with_capacity(9);
     for place in 0..8 {
         if place == 4 {
@@ -83,7 +87,10 @@ fn shown(entropy: &Entropy) -> String {
 
 /// What is stored of a code as someone typed it: a keyed hash of its letters, whatever stands between them and in whatever case.
 pub(super) fn hashed(engine: &Engine, typed: &str) -> String {
-    let letters: String =
-        typed.chars().filter(char::is_ascii_alphabetic).map(|c| c.to_ascii_uppercase()).take(64).collect();
-    engine.sealer().mac(PURPOSE, &letters)
+    engine.sealer().mac(PURPOSE, &letters(typed))
+}
+
+/// The letters of a code as someone typed it, in their one spelling.
+pub(super) fn letters(typed: &str) -> String {
+    typed.chars().filter(char::is_ascii_alphabetic).map(|c| c.to_ascii_uppercase()).take(64).collect()
 }

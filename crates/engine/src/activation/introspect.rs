@@ -31,6 +31,8 @@ pub struct Introspected {
     pub expires_at: Timestamp,
     /// Its own id, for access tokens.
     pub token_id: Option<String>,
+    /// The thumbprint of the key it is bound to.
+    pub jkt: Option<String>,
 }
 
 /// What the token is worth; nothing for one that is not valid now, or not the caller's to ask about: the two look the same.
@@ -55,6 +57,7 @@ async fn of_access(engine: &Engine, token: &str) -> Result<Option<Introspected>,
             issued_at: site.issued_at,
             expires_at: site.expires_at,
             token_id: Some(site.token_id),
+            jkt: site.jkt,
         })),
         Ok(Verified::Org(org)) => Ok(Some(Introspected {
             kind: "access_token",
@@ -65,6 +68,7 @@ async fn of_access(engine: &Engine, token: &str) -> Result<Option<Introspected>,
             issued_at: org.issued_at,
             expires_at: org.expires_at,
             token_id: Some(org.token_id),
+            jkt: None,
         })),
         // A person's session is nobody else's to ask about.
         Ok(Verified::Session(_)) => Ok(None),
@@ -89,5 +93,6 @@ async fn of_refresh(engine: &Engine, token: &str) -> Result<Option<Introspected>
         issued_at: live.created_at,
         expires_at: live.ends_at,
         token_id: None,
+        jkt: live.jkt,
     }))
 }

@@ -1,4 +1,5 @@
-//! How a plugin on a customer's site gets tokens. Tables `sites`, `activation_codes`, `token_families`, `refresh_tokens`.
+//! How a plugin on a customer's site gets tokens. Tables `sites`, `activation_codes`, `device_codes`,
+//! `token_families`, `refresh_tokens`.
 //!
 //! Words: a *site* is a domain a plugin was activated on; an *activation code* is typed into the plugin and exchanged once; a
 //! *family* is a line of refresh tokens, each used once and followed by the next.
@@ -7,10 +8,12 @@
 //! - A code is used once: one conditional update decides, however many ask. Whatever is wrong with a code, the answer is the same.
 //! - Two refreshes with one token give one successor. A lost answer can be asked for again during the grace; a later use of a
 //!   used token ends its family, and no other. A stated domain that is another one (a copied site) is refused, and ends nothing.
+//! - A family that began with a proof of possession goes on only with proofs of the same key; whoever lacks it ends nothing.
 //! - Nothing usable is stored: codes as keyed hash, refresh tokens as SHA-256, a successor sealed under the token it follows.
 
 mod client_credentials;
 mod create_code;
+pub mod device;
 mod domain;
 mod guesses;
 mod introspect;
@@ -41,7 +44,7 @@ pub use redeem::{Redeem, redeem};
 pub use refresh::{Refresh, refresh};
 pub use revoke::revoke;
 pub use sites::{list_sites, revoke_site};
-pub use verify_site::verify_site;
+pub use verify_site::{Proof, verify_site};
 
 /// What a site is given: an access token, and the refresh token that gets the next one.
 #[derive(Debug, Clone)]
@@ -58,6 +61,8 @@ pub struct Granted {
     pub site: String,
     /// Whose customer it is.
     pub org_id: OrgId,
+    /// The thumbprint of the key that the access token is bound to.
+    pub jkt: Option<String>,
 }
 
 /// A site.
@@ -69,7 +74,7 @@ pub struct Site {
     pub domain: String,
     /// When the org proved that the domain is its own.
     pub verified_at: Option<Timestamp>,
-    /// What proves it: served at `/.well-known/tollgate-activation/<challenge>`.
+    /// What proves it: served at `/.well-known/tollgate-activation/<challenge>`, or a TXT record of `_tollgate-activation.<domain>`.
     pub challenge: String,
     /// When it was activated first.
     pub created_at: Timestamp,
@@ -101,6 +106,21 @@ pub enum Error {
     /// A text that is no domain a site can have.
     #[error("a domain name such as shop.example, without port or path")]
     BadDomain,
+    /// Nobody approved the device yet.
+    #[error("nobody has approved this yet")]
+    Pending,
+    /// The device asks too often.
+    #[error("asked too soon; wait {0} seconds between two questions")]
+    SlowDown(u64),
+    /// A member turned the device away.
+    #[error("this was turned away")]
+    Denied,
+    /// The device waited for too long.
+    #[error("this code is over; begin again")]
+    CodeExpired,
+    /// Too many devices wait, from this address or from all.
+    #[error("too many devices wait for approval; try again in {0} seconds")]
+    TooManyDevices(u64),
     /// Too many unknown codes from this address, or from all.
     #[error("too many unknown codes; try again in {0} seconds")]
     TooManyGuesses(u64),

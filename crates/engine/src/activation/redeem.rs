@@ -23,6 +23,8 @@ pub struct Redeem {
     pub site_url: String,
     /// Where the call came from, where that is known: guesses are counted by it.
     pub address: Option<String>,
+    /// The thumbprint of a key that was proven: the tokens are bound to it.
+    pub jkt: Option<String>,
 }
 
 /// Uses the code up and gives the site its tokens; the site is made where it is new, and tokens it had before end.
@@ -33,8 +35,8 @@ pub async fn redeem(engine: &Engine, redeem: Redeem) -> Result<Granted, Error> {
     engine.guesses().admit(engine, redeem.address.as_deref())?;
     let hash = create_code::hashed(engine, &redeem.code);
     let domain = site_domain(&redeem.site_url).map_err(|_| Error::InvalidGrant)?;
-    let task = engine.clone();
-    let written = engine.db().detached(async move { write(&task, &hash, &domain).await }).await?;
+    let (task, jkt) = (engine.clone(), redeem.jkt);
+    let written = engine.db().detached(async move { write(&task, &hash, &domain, jkt).await }).await?;
     let Some((grant, ended)) = written else {
         engine.guesses().missed(redeem.address.as_deref());
         return Err(Error::InvalidGrant);
@@ -54,6 +56,14 @@ pub(super) struct Grant {
     pub(super) family_id: String,
     pub(super) scopes: Vec<Scope>,
     pub(super) refresh: secrecy::SecretString,
+    pub(super) jkt: Option<String>,
+}
+
+/// What is granted, and to whom.
+pub(super) struct To<'a> {
+    pub(super) domain: &'a str,
+    pub(super) scopes: Vec<Scope>,
+    pub(super) jkt: Option<String>,
 }
 
 /// Signs the access token of a committed grant.
@@ -66,6 +76,7 @@ pub(super) fn finish(engine: &Engine, grant: Grant) -> Result<Granted, Error> {
             site: grant.domain.clone(),
             family_id: grant.family_id,
             scopes: grant.scopes.clone(),
+            jkt: grant.jkt.clone(),
         },
     )?;
     Ok(Granted {
@@ -75,11 +86,17 @@ pub(super) fn finish(engine: &Engine, grant: Grant) -> Result<Granted, Error> {
         site_id: grant.site_id,
         site: grant.domain,
         org_id: grant.org.id,
+        jkt: grant.jkt,
     })
 }
 
 /// Nothing when nobody ever made this code.
-async fn write(engine: &Engine, hash: &str, domain: &str) -> Result<Option<(Grant, Vec<String>)>, Error> {
+async fn write(
+    engine: &Engine,
+    hash: &str,
+    domain: &str,
+    jkt: Option<String>,
+) -> Result<Option<(Grant, Vec<String>)>, Error> {
     let now = engine.now();
     let mut tx = engine.db().begin(Lane::Control).await?;
     let Some(used) = sql::use_code(&mut tx, hash, domain, now).await? else {
@@ -90,7 +107,7 @@ async fn write(engine: &Engine, hash: &str, domain: &str) -> Result<Option<(Gran
     if !sql::org_is_open(&mut tx, used.org_key).await? {
         return Err(Error::InvalidGrant);
     }
-    let (grant, ended) = grant(engine, &mut tx, org, domain, used.scopes).await?;
+    let (grant, ended) = grant(engine, &mut tx, org, To { domain, scopes: used.scopes, jkt }).await?;
     tx.commit().await?;
     Ok(Some((grant, ended)))
 }
@@ -100,9 +117,9 @@ pub(super) async fn grant(
     engine: &Engine,
     tx: &mut Tx,
     org: OrgRef,
-    domain: &str,
-    scopes: Vec<Scope>,
+    to: To<'_>,
 ) -> Result<(Grant, Vec<String>), db::Error> {
+    let To { domain, scopes, jkt } = to;
     let now = engine.now();
     let site_id = site_of(engine, tx, &org, domain, now).await?;
     let scope = scope_of(org.clone(), &site_id);
@@ -113,14 +130,20 @@ pub(super) async fn grant(
     }
     let family_id = engine.new_id("fam_");
     let ends_at = now.plus(engine.limits().refresh_family_lifetime);
-    let family =
-        families::NewFamily { family_id: &family_id, site_id: &site_id, scopes: &words(&scopes), now, ends_at };
+    let family = families::NewFamily {
+        family_id: &family_id,
+        site_id: &site_id,
+        scopes: &words(&scopes),
+        jkt: jkt.as_deref(),
+        now,
+        ends_at,
+    };
     families::insert_family(tx, &scope, &family).await?;
     let refresh = refresh::first(engine, tx, &scope, &family_id).await?;
-    let after = json!({ "domain": domain, "scopes": words(&scopes), "familyId": family_id });
+    let after = json!({ "domain": domain, "scopes": words(&scopes), "familyId": family_id, "bound": jkt.is_some() });
     audit::append(engine, tx, audit::Entry::of(&scope, "site.activate", site_id.clone()).after(after)).await?;
     let domain = domain.to_owned();
-    Ok((Grant { org, site_id, domain, family_id, scopes, refresh }, ended))
+    Ok((Grant { org, site_id, domain, family_id, scopes, refresh, jkt }, ended))
 }
 
 async fn site_of(

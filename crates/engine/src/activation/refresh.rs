@@ -28,6 +28,8 @@ pub struct Refresh {
     pub token: SecretString,
     /// The site's own address, where the plugin states it.
     pub site_url: Option<String>,
+    /// The thumbprint of a key that was proven.
+    pub jkt: Option<String>,
 }
 
 /// Gives the next tokens. Within the grace, the same token again gives the same successor; later it ends its family.
@@ -40,8 +42,8 @@ pub async fn refresh(engine: &Engine, refresh: Refresh) -> Result<Granted, Error
     }
     let stated = refresh.site_url.as_deref().map(site_domain).transpose().map_err(|_| Error::OtherSite)?;
     let task = engine.clone();
-    let token = refresh.token;
-    let outcome = engine.db().detached(async move { write(&task, &token, stated.as_deref()).await }).await?;
+    let (token, jkt) = (refresh.token, refresh.jkt);
+    let outcome = engine.db().detached(async move { write(&task, &token, stated.as_deref(), jkt).await }).await?;
     match outcome {
         Outcome::Next(grant) => finish(engine, *grant),
         Outcome::Reused(family_id) => {
@@ -58,7 +60,12 @@ enum Outcome {
     Reused(String),
 }
 
-async fn write(engine: &Engine, token: &SecretString, stated: Option<&str>) -> Result<Outcome, Error> {
+async fn write(
+    engine: &Engine,
+    token: &SecretString,
+    stated: Option<&str>,
+    jkt: Option<String>,
+) -> Result<Outcome, Error> {
     let hash = secrets::stored(token);
     let mut tx = engine.db().begin(Lane::Control).await?;
     let found = families::token_by_hash(&mut tx, &hash).await?.ok_or(Error::InvalidGrant)?;
@@ -72,6 +79,10 @@ async fn write(engine: &Engine, token: &SecretString, stated: Option<&str>) -> R
     }
     if stated.is_some_and(|domain| domain != family.domain) {
         return Err(Error::OtherSite);
+    }
+    // Before anything is made of reuse: a thief without the key ends nothing.
+    if family.jkt.is_some() && family.jkt != jkt {
+        return Err(Error::InvalidGrant);
     }
     let next = match &used {
         Used { used_at: None, idle_until, .. } if *idle_until <= now => return Err(Error::InvalidGrant),
@@ -98,6 +109,7 @@ async fn write(engine: &Engine, token: &SecretString, stated: Option<&str>) -> R
         family_id: found.family_id,
         scopes: read_words(&family.scopes),
         refresh,
+        jkt,
     })))
 }
 

@@ -1,5 +1,6 @@
 //! Statements about sites, activation codes and refresh tokens.
 
+pub(crate) mod devices;
 pub(crate) mod families;
 
 use tollgate_rules::access::Scope;

@@ -25,7 +25,7 @@ async fn code(engine: &TestEngine, org_id: &str) -> String {
 }
 
 fn typed(code: &str, site_url: &str) -> Redeem {
-    Redeem { code: code.to_owned(), site_url: site_url.to_owned(), address: None }
+    Redeem { code: code.to_owned(), site_url: site_url.to_owned(), address: None, jkt: None }
 }
 
 async fn activated(engine: &TestEngine, org_id: &str) -> Granted {
@@ -35,7 +35,7 @@ async fn activated(engine: &TestEngine, org_id: &str) -> Granted {
 }
 
 fn with(token: &SecretString) -> Refresh {
-    Refresh { token: token.clone(), site_url: None }
+    Refresh { token: token.clone(), site_url: None, jkt: None }
 }
 
 async fn let_in(engine: &TestEngine, granted: &Granted) -> Result<Caller, AuthError> {
@@ -191,7 +191,7 @@ on_both! {
         engine.org("org_a").await;
         let scope = engine.scope("org_a").await;
         let end = START.plus(Duration::from_secs(120));
-        let key = keys::Create { name: "k".to_owned(), scopes: None, expires_at: Some(end) };
+        let key = keys::Create { name: "k".to_owned(), scopes: None, expires_at: Some(end), quota: Default::default() };
         let key = keys::create(&engine, &engine.operator(), &scope, key).await.unwrap();
         let all = client_credentials(&engine, &key.secret, None, None).await.unwrap();
         assert_eq!((all.scopes.as_slice(), all.access.lifetime), (Scope::DEFAULT, Duration::from_secs(120)));
@@ -229,13 +229,13 @@ on_both! {
         let scope = engine.scope("org_a").await;
         let inside = create_code(&engine, &engine.operator(), &scope, "localhost").await.unwrap();
         let granted = redeem(&engine, typed(inside.code.expose_secret(), "localhost")).await.unwrap();
-        let refused = verify_site(&engine, &scope, &granted.site_id).await;
+        let refused = verify_site(&engine, &scope, &granted.site_id, Some(Proof::File)).await;
         assert!(matches!(refused, Err(Error::NotProven(_))), "nothing inside is asked: {refused:?}");
-        assert!(matches!(verify_site(&engine, &scope, "site_none").await, Err(Error::NotFound)));
+        assert!(matches!(verify_site(&engine, &scope, "site_none", None).await, Err(Error::NotFound)));
         let site = list_sites(&engine, &scope, &Paging::default()).await.unwrap().items.remove(0);
         assert_eq!((site.verified_at, site.challenge.len()), (None, 32));
-        verify_site::proven(&engine, &scope, site).await.unwrap();
-        assert_eq!(verify_site(&engine, &scope, &granted.site_id).await.unwrap().verified_at, Some(START));
+        verify_site::proven(&engine, &scope, site, Proof::File).await.unwrap();
+        assert_eq!(verify_site(&engine, &scope, &granted.site_id, None).await.unwrap().verified_at, Some(START));
         assert!(actions(&engine, "org_a").await.contains(&"site.verify".to_owned()));
     }
 
@@ -252,7 +252,7 @@ on_both! {
         let granted = activated(&engine, "org_a").await;
         engine.org("org_b").await;
         let key = async |org: &str| {
-            let create = keys::Create { name: "k".to_owned(), scopes: Some(vec![Scope::OrgAdmin]), expires_at: None };
+            let create = keys::Create { name: "k".to_owned(), scopes: Some(vec![Scope::OrgAdmin]), expires_at: None, quota: Default::default() };
             let made = keys::create(&engine, &engine.operator(), &engine.scope(org).await, create).await.unwrap();
             authenticate(&engine, made.secret.expose_secret()).await.unwrap()
         };
@@ -264,6 +264,26 @@ on_both! {
         }
         assert!(matches!(create_code(&engine, &own, &engine.scope("org_a").await, SITE).await, Err(Error::Escalation)));
     }
+}
+
+/// A text record that only the domain's owner can write.
+#[tokio::test]
+async fn a_domain_is_proven_by_a_text_record() {
+    let names = tollgate_sandbox::dns::NameServer::start().await.unwrap();
+    let resolver = tollgate_connectors::dns::Resolver::At(names.address());
+    let name = "a_domain_is_proven_by_a_text_record";
+    let opened = TestEngine::open_with(crate::db::Kind::Sqlite, name, |settings| settings.resolver = resolver).await;
+    let Some(engine) = opened else { return };
+    let granted = activated(&engine, "org_a").await;
+    let scope = engine.scope("org_a").await;
+    let verify = async || verify_site(&engine, &scope, &granted.site_id, Some(Proof::Dns)).await;
+    assert!(matches!(verify().await, Err(Error::NotProven(_))), "there is no such record");
+    names.set("_tollgate-activation.shop.example", &["v=spf1 -all", "another challenge"]);
+    assert!(matches!(verify().await, Err(Error::NotProven(_))), "another challenge");
+    let site = list_sites(&engine, &scope, &Paging::default()).await.unwrap().items.remove(0);
+    names.set("_tollgate-activation.shop.example", &["v=spf1 -all", &site.challenge]);
+    assert_eq!(verify().await.unwrap().verified_at, Some(START));
+    assert!(actions(&engine, "org_a").await.contains(&"site.verify".to_owned()));
 }
 
 /// What a stolen copy of the tables holds opens nothing.

@@ -39,6 +39,7 @@ pub(crate) const ALL: &[Migration] = &[
     migration!(9, "0009_money"),
     migration!(10, "0010_grants"),
     migration!(12, "0012_credits"),
+    migration!(14, "0014_credentials"),
 ];
 
 const ENSURE_TABLE: Statement = Statement::new(

@@ -7,6 +7,7 @@
 
 mod apply;
 mod invite;
+mod org;
 mod receive;
 mod reconcile;
 pub(crate) mod sql;
@@ -14,12 +15,15 @@ pub(crate) mod sql;
 mod tests;
 
 pub use invite::{invite, revoke_invitation};
+pub(crate) use org::{make_org, org_there};
 pub use receive::{Delivery, Received, receive};
 pub(crate) use reconcile::job;
 pub use reconcile::{Reconciled, reconcile};
 
 use tollgate_connectors::clerk::webhook;
 use tollgate_connectors::identity;
+
+pub use tollgate_connectors::identity::Error as Elsewhere;
 
 use crate::db;
 

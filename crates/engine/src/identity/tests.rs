@@ -9,14 +9,16 @@ use tollgate_connectors::Pacing;
 use tollgate_connectors::clerk::{Client, Settings, webhook};
 use tollgate_connectors::identity::Identity;
 use tollgate_rules::access::Role;
-use tollgate_rules::ids::OrgId;
+use tollgate_rules::ids::{OrgId, UserId};
 use tollgate_sandbox::{Config, Sandbox};
 
 use super::{Delivery, Error, Reconciled, invite, receive, reconcile, revoke_invitation};
 use crate::db::{Kind, Statement};
+use crate::paging::Paging;
 use crate::settings::{IdentitySettings, WebhookSecrets};
 use crate::testing::{START, TestEngine};
 use crate::tokens::{Operators, Parties};
+use crate::{members, orgs};
 
 const SECRET: &str = "whsec_dGhlIHNpZ25pbmcgc2VjcmV0IG9mIHRlc3Rz";
 
@@ -233,17 +235,88 @@ async fn invitations(stage: &Stage) {
 }
 
 async fn put_state(base_url: &str, state: &Value) {
+    let answer = exchange(base_url, "PUT", &state.to_string()).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+async fn exchange(base_url: &str, method: &str, body: &str) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let address = base_url.strip_prefix("http://").unwrap();
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    let body = state.to_string();
     let head = format!(
-        "PUT /clerk/state HTTP/1.1\r\nhost: {address}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        "{method} /clerk/state HTTP/1.1\r\nhost: {address}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(body.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_are_invited_there_and_nobody_is_invited_twice() {
+    for kind in [Kind::Sqlite, Kind::Postgres] {
+        let Some(stage) = Stage::set(kind, true).await else { continue };
+        let (sandbox, _folder) = stage.sandbox.as_ref().unwrap();
+        let members = json!({ "org_c1": [member("orgmem_o", "user_o", "org:admin", 10)] });
+        put_state(&sandbox.base_url(), &json!({ "organizations": [org("Acme", 10)], "memberships": members })).await;
+        reconcile(&stage.engine).await.unwrap();
+        let scope = stage.engine.scope("org_c1").await;
+        let whom = |role| members::Invite { email: "New@example.com".to_owned(), role };
+        let first = members::invite(&stage.engine, &scope, whom(Role::Member)).await.unwrap();
+        assert!(first.code.is_none() && first.invitation.invitation_id.starts_with("orginv_"));
+        let second = members::invite(&stage.engine, &scope, whom(Role::Billing)).await.unwrap();
+        let again = members::resend(&stage.engine, &scope, &second.invitation.invitation_id).await.unwrap();
+        let waiting = members::pending(&stage.engine, &scope, &Paging::default()).await.unwrap().items;
+        assert_eq!((waiting.len(), waiting[0].role), (1, Role::Billing), "{waiting:?}");
+        assert_eq!(waiting[0].invitation_id, again.invitation.invitation_id);
+        members::revoke(&stage.engine, &scope, &again.invitation.invitation_id).await.unwrap();
+        let told = get_state(&sandbox.base_url()).await;
+        let states: Vec<&str> =
+            told["invitations"].as_array().unwrap().iter().map(|one| one["status"].as_str().unwrap()).collect();
+        assert_eq!(states, ["revoked", "revoked", "revoked"]);
+        let gone = members::revoke(&stage.engine, &scope, &again.invitation.invitation_id).await;
+        assert!(matches!(gone, Err(members::Error::NotFound)), "{gone:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_org_is_the_one_that_is_there_or_is_made_there() {
+    for kind in [Kind::Sqlite, Kind::Postgres] {
+        let Some(stage) = Stage::set(kind, true).await else { continue };
+        let (sandbox, _folder) = stage.sandbox.as_ref().unwrap();
+        put_state(&sandbox.base_url(), &json!({ "organizations": [org("Acme", 10)] })).await;
+        let make = async |org_id: Option<&str>, name: &str, key: Option<&str>| {
+            let create = orgs::Create {
+                name: name.to_owned(),
+                owner_user_id: UserId::parse("user_o").unwrap(),
+                org_id: org_id.map(|id| OrgId::parse(id).unwrap()),
+                email: None,
+                timezone: None,
+                idempotency_key: key.map(str::to_owned),
+            };
+            orgs::create(&stage.engine, &stage.engine.operator(), create).await
+        };
+        let there = make(Some("org_c1"), "Acme", None).await.unwrap();
+        assert_eq!(make(Some("org_c1"), "Acme", None).await.unwrap().org_key, there.org_key);
+        assert!(matches!(make(Some("org_c1"), "Other", None).await, Err(orgs::Error::Taken)));
+        let missing = make(Some("org_nowhere"), "Acme", None).await;
+        assert!(matches!(missing, Err(orgs::Error::Invalid { field: "orgId", .. })), "{missing:?}");
+        let made = make(None, "New & Sons", Some("once")).await.unwrap();
+        assert_eq!(
+            make(None, "New & Sons", Some("once")).await.unwrap().org_id,
+            made.org_id,
+            "a lost answer makes no second one"
+        );
+        assert_ne!(make(None, "New & Sons", None).await.unwrap().org_id, made.org_id);
+        let told = get_state(&sandbox.base_url()).await;
+        assert_eq!(told["organizations"].as_array().unwrap().len(), 3, "{told}");
+        assert_eq!(told["organizations"][1]["id"], made.org_id.as_str());
+    }
+}
+
+async fn get_state(base_url: &str) -> Value {
+    let answer = exchange(base_url, "GET", "").await;
+    serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap()
 }

@@ -1,22 +1,28 @@
-//! API keys of orgs and keys of the operator. Tables `api_keys`, `operator_keys`.
+//! API keys of orgs and keys of the operator. Tables `api_keys`, `operator_keys`, `key_quotas`.
+//!
+//! Words: a *line* is a key and those that follow it by rotation, named by the first; a *quota* is how much of a metric a line may
+//! use in a period (the ledger counts it and calls it a slice).
 //!
 //! Invariants: a secret is shown once and stored as its SHA-256 only; a revoked key is never admitted again, in this process at
-//! once and on other nodes within five seconds; when a key was last used is written behind, never on the way of a call.
+//! once and on other nodes within five seconds; of one line two secrets live at most; when a key was last used is written behind, never on the way of a call.
 
 mod create;
 mod last_used;
 mod list;
 mod operator;
+mod quota;
 mod revoke;
 mod rotate;
 pub(crate) mod sql;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use secrecy::SecretString;
 
 use tollgate_rules::access::Scope;
-use tollgate_rules::ids::KeyId;
+use tollgate_rules::ids::{KeyId, Metric};
 use tollgate_rules::time::Timestamp;
 
 use crate::db;
@@ -25,6 +31,7 @@ pub use create::{Create, create};
 pub(crate) use last_used::write_uses;
 pub use list::list;
 pub use operator::{CreateOperator, CreatedOperator, OperatorKey, create_operator, list_operators, revoke_operator};
+pub(crate) use quota::may_grant;
 pub use revoke::revoke;
 pub use rotate::rotate;
 
@@ -49,6 +56,29 @@ pub struct Key {
     pub rotated_to: Option<KeyId>,
     /// When it was used last, to about a minute.
     pub last_used_at: Option<Timestamp>,
+    /// The first key of its line.
+    pub line: KeyId,
+    /// What it may use of each metric in a period, and what it used in this one, with the others of its line.
+    pub quota: BTreeMap<Metric, Share>,
+}
+
+/// A line's quota of one metric, and where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// Units it may use in a period.
+    pub units: i64,
+    /// Units it used in this period.
+    pub used: i64,
+    /// Units its open holds hold.
+    pub held: i64,
+}
+
+impl Share {
+    /// What is left of it, never below 0.
+    #[must_use]
+    pub fn remaining(&self) -> i64 {
+        self.units.saturating_sub(self.used).saturating_sub(self.held).max(0)
+    }
 }
 
 /// A new key with its secret, which is shown once.
@@ -80,6 +110,9 @@ pub enum Error {
     /// The org has as many keys as one may have.
     #[error("the org has {0} keys, as many as it may; revoke some")]
     TooMany(i64),
+    /// As many keys have a quota as may.
+    #[error("{0} keys of the org have a quota, as many as may; revoke some")]
+    TooManyQuotas(i64),
     /// The key is revoked, expired, or was rotated already.
     #[error("the key is {0}")]
     Ended(&'static str),

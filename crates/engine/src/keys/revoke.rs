@@ -19,7 +19,9 @@ pub async fn revoke(engine: &Engine, scope: &OrgScope, key_id: &KeyId) -> Result
     let (task, of, id) = (engine.clone(), scope.clone(), key_id.clone());
     let write = async move {
         let mut tx = task.db().begin(Lane::Control).await?;
-        let key = sql::by_id(&mut tx, &of, &id).await?.ok_or(Error::NotFound)?;
+        let mut key = sql::by_id(&mut tx, &of, &id).await?.ok_or(Error::NotFound)?;
+        let quota = sql::quotas::of_lines(&mut tx, &of, &[&key.line], task.now()).await?;
+        key.quota = quota.into_iter().map(|(_, metric, share)| (metric, share)).collect();
         if key.revoked_at.is_some() {
             return Ok(key);
         }

@@ -1,5 +1,9 @@
 //! Statements about keys.
 
+pub(crate) mod quotas;
+
+use std::collections::BTreeMap;
+
 use tollgate_rules::access::Scope;
 use tollgate_rules::ids::{KeyId, OrgId, OrgKey};
 use tollgate_rules::time::Timestamp;
@@ -22,6 +26,7 @@ pub(crate) const ALL: &[&Statement] = &[
     &REVOKE,
     &REVOKE_ALL,
     &SET_ROTATED,
+    &END_OTHERS,
     &SET_LAST_USED,
     &SET_OPERATOR_LAST_USED,
     &INSERT_OPERATOR,
@@ -32,7 +37,8 @@ pub(crate) const ALL: &[&Statement] = &[
 
 const KEY_BY_HASH: Statement = Statement::new(
     "keys.by_hash",
-    "SELECT k.key_id, k.scopes, k.expires_at, o.org_key, o.org_id
+    "SELECT k.key_id, k.scopes, k.expires_at, o.org_key, o.org_id,
+       (SELECT MIN(q.key_id) FROM key_quotas q WHERE q.org_key = k.org_key AND q.key_id = k.line) AS slice
      FROM api_keys k
      JOIN organizations o ON o.org_key = k.org_key
      WHERE k.secret_hash = $1 AND k.revoked_at IS NULL AND o.status <> 'closed'",
@@ -60,8 +66,9 @@ pub(crate) async fn key_by_fingerprint(
     if let Some(row) = connection.optional(&KEY_BY_HASH, &[hash.as_str().into()]).await? {
         let key_id = row.text("key_id")?;
         let org = OrgRef { key: OrgKey(row.i64("org_key")?), id: parsed(OrgId::parse(&row.text("org_id")?))? };
-        let kind =
-            CallerKind::Key { org, key_id: parsed(KeyId::parse(&key_id))?, scopes: scopes(&row.text("scopes")?) };
+        let slice = row.opt_text("slice")?.map(|id| parsed(KeyId::parse(&id))).transpose()?;
+        let scopes = scopes(&row.text("scopes")?);
+        let kind = CallerKind::Key { org, key_id: parsed(KeyId::parse(&key_id))?, scopes, slice };
         return Ok(Some(FoundKey { kind, key_id, expires_at: row.opt_time("expires_at")? }));
     }
     let Some(row) = connection.optional(&OPERATOR_KEY_BY_HASH, &[hash.into()]).await? else { return Ok(None) };
@@ -71,8 +78,8 @@ pub(crate) async fn key_by_fingerprint(
 
 const INSERT: Statement = Statement::new(
     "keys.insert",
-    "INSERT INTO api_keys (org_key, key_id, name, secret_hash, secret_hint, scopes, created_at, created_by, expires_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    "INSERT INTO api_keys (org_key, key_id, name, secret_hash, secret_hint, scopes, created_at, created_by, expires_at, line)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
 );
 
 pub(super) async fn insert(tx: &mut Tx, scope: &OrgScope, key: &Key, hash: &str) -> Result<(), Error> {
@@ -87,13 +94,15 @@ pub(super) async fn insert(tx: &mut Tx, scope: &OrgScope, key: &Key, hash: &str)
         key.created_at.into(),
         scope.actor().into(),
         key.expires_at.into(),
+        key.line.as_str().into(),
     ];
     tx.execute(&INSERT, &args).await.map(|_| ())
 }
 
 const BY_ID: Statement = Statement::new(
     "keys.by_id",
-    "SELECT key_id, name, secret_hint, scopes, created_at, expires_at, revoked_at, rotated_to, last_used_at
+    "SELECT key_id, name, secret_hint, scopes, created_at, expires_at, revoked_at, rotated_to, last_used_at,
+       COALESCE(line, key_id) AS line
      FROM api_keys
      WHERE org_key = $1 AND key_id = $2",
 );
@@ -116,7 +125,8 @@ pub(super) async fn live_count(connection: &mut Connection, scope: &OrgScope, no
 
 const LIST: Statement = Statement::new(
     "keys.list",
-    "SELECT key_id, name, secret_hint, scopes, created_at, expires_at, revoked_at, rotated_to, last_used_at
+    "SELECT key_id, name, secret_hint, scopes, created_at, expires_at, revoked_at, rotated_to, last_used_at,
+       COALESCE(line, key_id) AS line
      FROM api_keys
      WHERE org_key = $1 AND (CAST($2 AS TEXT) IS NULL OR key_id < $2)
      ORDER BY key_id DESC
@@ -146,7 +156,7 @@ pub(crate) async fn revoke_all(tx: &mut Tx, scope: &OrgScope, at: Timestamp) -> 
 
 const SET_ROTATED: Statement = Statement::new(
     "keys.set_rotated",
-    "UPDATE api_keys SET rotated_to = $3, expires_at = $4 WHERE org_key = $1 AND key_id = $2",
+    "UPDATE api_keys SET rotated_to = $3, expires_at = $4, line = COALESCE(line, key_id) WHERE org_key = $1 AND key_id = $2",
 );
 
 pub(super) async fn set_rotated(
@@ -158,6 +168,20 @@ pub(super) async fn set_rotated(
 ) -> Result<(), Error> {
     let args = [scope.org_key().0.into(), old.as_str().into(), new.as_str().into(), end.into()];
     tx.execute(&SET_ROTATED, &args).await.map(|_| ())
+}
+
+const END_OTHERS: Statement = Statement::new(
+    "keys.end_others",
+    "UPDATE api_keys
+     SET revoked_at = $4
+     WHERE org_key = $1 AND line = $2 AND key_id <> $3 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $4)
+     RETURNING key_id",
+);
+
+/// Ends the live keys of a line but one; answers which.
+pub(super) async fn end_others(tx: &mut Tx, scope: &OrgScope, keep: &Key, at: Timestamp) -> Result<Vec<String>, Error> {
+    let args = [scope.org_key().0.into(), keep.line.as_str().into(), keep.key_id.as_str().into(), at.into()];
+    tx.all(&END_OTHERS, &args).await?.iter().map(|row| row.text("key_id")).collect()
 }
 
 const SET_LAST_USED: Statement = Statement::split(
@@ -254,6 +278,8 @@ fn key(row: &Row) -> Result<Key, Error> {
         revoked_at: row.opt_time("revoked_at")?,
         rotated_to: row.opt_text("rotated_to")?.map(|id| parsed(KeyId::parse(&id))).transpose()?,
         last_used_at: row.opt_time("last_used_at")?,
+        line: parsed(KeyId::parse(&row.text("line")?))?,
+        quota: BTreeMap::new(),
     })
 }
 

@@ -18,12 +18,16 @@ use crate::paging::Paging;
 use crate::testing::{OPERATOR_KEY, START, TestEngine};
 
 fn plain(name: &str) -> Create {
-    Create { name: name.to_owned(), scopes: None, expires_at: None }
+    Create { name: name.to_owned(), scopes: None, expires_at: None, quota: Default::default() }
 }
 
 async fn key_of(engine: &TestEngine, org_id: &str) -> Created {
     engine.org(org_id).await;
     create(engine, &engine.operator(), &engine.scope(org_id).await, plain("k")).await.unwrap()
+}
+
+async fn create_as_operator(engine: &TestEngine, scope: &crate::access::OrgScope, wanted: Create) -> Created {
+    create(engine, &engine.operator(), scope, wanted).await.unwrap()
 }
 
 async fn let_in(engine: &TestEngine, created: &Created) -> Result<Caller, AuthError> {
@@ -77,15 +81,44 @@ on_both! {
         let old = key_of(&engine, "org_a").await;
         let_in(&engine, &old).await.unwrap();
         let scope = engine.scope("org_a").await;
-        let new = rotate(&engine, &scope, &old.key.key_id).await.unwrap();
+        let new = rotate(&engine, &engine.operator(), &scope, &old.key.key_id).await.unwrap();
         assert_eq!(new.key.scopes, old.key.scopes);
         let_in(&engine, &old).await.unwrap();
         let_in(&engine, &new).await.unwrap();
-        let third = rotate(&engine, &scope, &old.key.key_id).await;
+        let third = rotate(&engine, &engine.operator(), &scope, &old.key.key_id).await;
         assert!(matches!(third, Err(Error::Ended("rotated already"))), "{third:?}");
         engine.set_now(START.plus(super::rotate::OVERLAP));
         assert!(matches!(let_in(&engine, &old).await, Err(AuthError::Invalid)));
         let_in(&engine, &new).await.unwrap();
+    }
+
+    async fn of_one_line_two_secrets_live_never_three(engine: TestEngine) {
+        let first = key_of(&engine, "org_a").await;
+        let scope = engine.scope("org_a").await;
+        let second = rotate(&engine, &engine.operator(), &scope, &first.key.key_id).await.unwrap();
+        let_in(&engine, &first).await.unwrap();
+        let third = rotate(&engine, &engine.operator(), &scope, &second.key.key_id).await.unwrap();
+        assert!(matches!(let_in(&engine, &first).await, Err(AuthError::Invalid)), "the oldest ends at once");
+        let_in(&engine, &second).await.unwrap();
+        let_in(&engine, &third).await.unwrap();
+        let listed = list(&engine, &scope, &Paging::default()).await.unwrap().items;
+        assert!(listed.iter().all(|key| key.line == first.key.key_id), "one line, named by its first key");
+    }
+
+    async fn nobody_takes_a_stronger_key_by_rotating_it(engine: TestEngine) {
+        engine.org("org_a").await;
+        let scope = engine.scope("org_a").await;
+        let make = async |scopes: &[Scope]| {
+            let create = Create { scopes: Some(scopes.to_vec()), ..plain("k") };
+            create_as_operator(&engine, &scope, create).await
+        };
+        let (admin, stronger) = (make(&[Scope::OrgAdmin]).await, make(&[Scope::UsageForce]).await);
+        let caller = let_in(&engine, &admin).await.unwrap();
+        let own = caller.require(&engine, Permission::KeysWrite, None).await.unwrap();
+        let taken = rotate(&engine, &caller, &own, &stronger.key.key_id).await;
+        assert!(matches!(taken, Err(Error::Escalation)), "{taken:?}");
+        let_in(&engine, &stronger).await.unwrap();
+        rotate(&engine, &caller, &own, &admin.key.key_id).await.unwrap();
     }
 
     async fn a_key_ends_at_its_time_also_when_it_is_known_already(engine: TestEngine) {

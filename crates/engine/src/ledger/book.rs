@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tollgate_rules::ids::OrgKey;
+use tollgate_rules::ids::{KeyId, OrgKey};
 use tollgate_rules::ledger::{Answer, Book, Command, Refusal, decide};
 use tollgate_rules::time::Timestamp;
 
@@ -28,9 +28,14 @@ impl OrgBook {
         OrgBook { book, actors: Vec::new(), next_hold_end: Timestamp::MAX, acted: false }
     }
 
-    /// Decides one command and remembers who asked.
-    pub(super) fn decide(&mut self, command: &Command, actor: &Arc<str>, now: Timestamp) -> Result<Answer, Refusal> {
-        let answer = decide(&mut self.book, command, now);
+    /// Decides one command and remembers who asked: its name, and the key where it has a slice.
+    pub(super) fn decide(
+        &mut self,
+        command: &Command,
+        (actor, slice): (&Arc<str>, Option<&KeyId>),
+        now: Timestamp,
+    ) -> Result<Answer, Refusal> {
+        let answer = decide(&mut self.book, command, slice, now);
         self.actors.resize_with(self.book.appended.len(), || Arc::clone(actor));
         // A hold that is extended or freed appends no event, but must be written; a denial or a repeat must not write.
         self.acted |= matches!(&answer, Ok(Answer::Hold(answer)) if !answer.repeat);

@@ -15,6 +15,6 @@ use crate::engine::Engine;
 /// [`Error::Refused`] for an unknown metric, [`Error::Unavailable`] when the org is not in memory and cannot be read.
 pub async fn check(engine: &Engine, scope: &OrgScope, check: Check) -> Result<Signed<Outcome<Checked>>, Error> {
     let standing = standing::current(engine, scope).await?;
-    let answer = rules::check(&standing, &check, engine.now())?;
+    let answer = rules::check(&standing, &check, scope.slice(), engine.now())?;
     Ok(engine.ledger().signed(scope, "check", answer))
 }

@@ -5,7 +5,7 @@ use tollgate_rules::ledger::{Numbers, Reason};
 use tollgate_rules::time::Timestamp;
 
 use super::Error;
-use super::receipt::Facts;
+use super::receipt::{Facts, SliceFacts};
 use crate::access::{Caller, OrgScope};
 use crate::engine::Engine;
 
@@ -90,6 +90,12 @@ fn rule(facts: &Facts<'_>) -> String {
     }
     let Some(numbers) = &facts.numbers else { return "Decided without numbers.".to_owned() };
     let state = state(numbers, &facts.metric);
+    if let Some(SliceFacts { key_id, numbers: [units, used, held] }) = &facts.slice {
+        return format!(
+            "Denied: {} {} asked for, and the slice of the key {key_id} had no room for it: {used} used and {held} held of {units} per period. It resets {}. The org itself: {state}",
+            facts.units, facts.metric, numbers.reset_at
+        );
+    }
     match (&*facts.verb, &*facts.result) {
         (_, "quota_exceeded") => {
             let left = numbers.remaining.unwrap_or(0);

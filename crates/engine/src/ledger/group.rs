@@ -11,6 +11,7 @@ use super::guess::Ids;
 use super::meter::Phase;
 use super::queue::{Answers, Entry, Waiting};
 use super::{Error, store};
+use crate::access::OrgScope;
 use crate::audit;
 use crate::db::{self, Lane, Tx};
 use crate::engine::Engine;
@@ -182,11 +183,12 @@ fn decide(books: &mut Books, entries: &[&Entry], now: Timestamp) -> Vec<Answers>
             continue;
         };
         let actor = store::shared(entry.actor());
+        let slice = entry.scope.as_ref().and_then(OrgScope::slice);
         if entry.commands.is_empty() {
             org.tidy(now);
         }
-        answers
-            .push(entry.commands.iter().map(|command| org.decide(command, &actor, now).map_err(Error::from)).collect());
+        let decided = entry.commands.iter().map(|command| org.decide(command, (&actor, slice), now));
+        answers.push(decided.map(|answer| answer.map_err(Error::from)).collect());
     }
     answers
 }

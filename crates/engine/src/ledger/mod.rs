@@ -4,11 +4,11 @@
 //! metric; a *hold* waits to be settled or released; a *standing* is what is left now, in memory; a *receipt* is a signed, stateless
 //! token on every decision; a *group* is what one transaction commits.
 //!
-//! Tables: `ledger_heads unit_debts usage_periods usage_counters usage_limits usage_events usage_holds usage_rollups_hourly`.
+//! Tables: `ledger_heads unit_debts usage_periods usage_counters usage_limits usage_events usage_holds usage_rollups_hourly key_usage`.
 //!
 //! Invariants, each with a test here:
 //! - the sum of events equals the counter, the sum of open holds equals `held`, the rollups equal the events;
-//! - under a hard stop, units accepted without force never exceed what is included and granted;
+//! - under a hard stop, units accepted without force never exceed what is included and granted, nor the slice of the key that asks;
 //! - an accepted id is answered with its first answer; a denial writes nothing;
 //! - a period is opened exactly once, by whoever comes first after its start;
 //! - what was answered was committed before.

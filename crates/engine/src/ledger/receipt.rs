@@ -56,6 +56,17 @@ pub(crate) struct Facts<'a> {
     pub(crate) plan: Cow<'a, str>,
     /// Where the org stood; nothing where it had no access.
     pub(crate) numbers: Option<Numbers>,
+    /// The key's slice, where it and not the org's limit was in the way.
+    pub(crate) slice: Option<SliceFacts<'a>>,
+}
+
+/// What a receipt says of a key's slice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SliceFacts<'a> {
+    /// Which key's.
+    pub(crate) key_id: Cow<'a, str>,
+    /// Units it may use in a period, units it used, units it held.
+    pub(crate) numbers: [i64; 3],
 }
 
 impl Signer {
@@ -107,6 +118,14 @@ impl Facts<'_> {
         if let Some(numbers) = &self.numbers {
             push_numbers(&mut text, numbers);
         }
+        if let Some(slice) = &self.slice {
+            text.push('|');
+            text.push_str(&slice.key_id);
+            for number in slice.numbers {
+                text.push('|');
+                push_number(&mut text, number);
+            }
+        }
         text
     }
 
@@ -114,6 +133,7 @@ impl Facts<'_> {
         let fields: Vec<&str> = text.split('|').collect();
         let [org_id, verb, result, metric, units, at, plan, rest @ ..] = fields.as_slice() else { return None };
         let owned = |field: &str| Cow::Owned(field.to_owned());
+        let (numbers, slice) = rest.split_at(rest.len().min(NUMBER_FIELDS));
         Some(Facts {
             org_id: owned(org_id),
             verb: owned(verb),
@@ -122,10 +142,14 @@ impl Facts<'_> {
             units: units.parse().ok()?,
             at: Timestamp::from_micros(at.parse().ok()?),
             plan: owned(plan),
-            numbers: if rest.is_empty() { None } else { Some(read_numbers(rest)?) },
+            numbers: if numbers.is_empty() { None } else { Some(read_numbers(numbers)?) },
+            slice: if slice.is_empty() { None } else { Some(read_slice(slice)?) },
         })
     }
 }
+
+/// The fields of a receipt's numbers.
+const NUMBER_FIELDS: usize = 10;
 
 fn push_numbers(text: &mut String, numbers: &Numbers) {
     use std::fmt::Write as _;
@@ -172,6 +196,12 @@ fn read_numbers(fields: &[&str]) -> Option<Numbers> {
     Some(Numbers::of(&limit, number(used)?, number(held)?, &open))
 }
 
+fn read_slice(fields: &[&str]) -> Option<SliceFacts<'static>> {
+    let [key_id, units, used, held] = fields else { return None };
+    let numbers = [units.parse().ok()?, used.parse().ok()?, held.parse().ok()?];
+    Some(SliceFacts { key_id: Cow::Owned((*key_id).to_owned()), numbers })
+}
+
 /// An answer that a receipt can be made of.
 pub(crate) trait Receipted {
     /// What its receipt says; `verb` is what was asked.
@@ -197,6 +227,10 @@ fn denied<'a>(denial: &'a Denial, org_id: &'a OrgId, verb: &'static str) -> Fact
         at: denial.decided_at,
         plan: Cow::Borrowed(denial.plan_code.as_ref().map_or("", |code| code.as_str())),
         numbers: denial.numbers,
+        slice: denial.rule.slice().map(|slice| SliceFacts {
+            key_id: Cow::Borrowed(slice.key_id.as_str()),
+            numbers: [slice.units, slice.used, slice.held],
+        }),
     }
 }
 
@@ -220,6 +254,7 @@ impl<'a> Allowed<'a> {
             at: self.at,
             plan: Cow::Borrowed(""),
             numbers: Some(self.numbers),
+            slice: None,
         }
     }
 }

@@ -112,6 +112,7 @@ async fn resolve_head(
         spend_cap: resolved.spend_cap.map(|minor| SpendCap { minor }),
         valid_until: period.map_or(resolved.valid_until, |open| open.period.end.min(resolved.valid_until)),
         org_name: head.org_name.clone(),
+        sliced: head.sliced,
     };
     sql::save_head(tx, &head_args(org_key, &head, resolved.subscription_id.as_ref())).await?;
     Ok(head)

@@ -1,8 +1,8 @@
 //! Between rows and the words of the rules.
 
 use tollgate_rules::catalog::{DenyStatus, Draws, OveragePolicy};
-use tollgate_rules::ids::{HoldId, InvalidId, Metric, OrgKey, PlanCode, RequestId};
-use tollgate_rules::ledger::{Counter, Event, Head, Hold, HoldState, Limit, Numbers, OpenPeriod, SpendCap, Verb};
+use tollgate_rules::ids::{HoldId, InvalidId, KeyId, Metric, OrgKey, PlanCode, RequestId};
+use tollgate_rules::ledger::{Counter, Event, Head, Hold, HoldState, Limit, Numbers, OpenPeriod, Slice, SpendCap, Verb};
 use tollgate_rules::period::{Period, PeriodKey};
 use tollgate_rules::subscription::Access;
 
@@ -28,6 +28,7 @@ pub(super) fn head(row: &Row) -> Result<Head, Error> {
         spend_cap: row.opt_i64("spend_cap")?.map(|minor| SpendCap { minor }),
         valid_until: row.time("valid_until")?,
         org_name: row.text("org_name")?,
+        sliced: row.bool("sliced")?,
     })
 }
 
@@ -46,6 +47,18 @@ pub(super) fn counter(row: &Row) -> Result<Counter, Error> {
         metric: metric(row)?,
         limit: limit(row)?,
         draws: draws(row)?,
+        used: row.i64("used")?,
+        held: row.i64("held")?,
+        changed: false,
+    })
+}
+
+pub(super) fn slice(row: &Row) -> Result<Slice, Error> {
+    Ok(Slice {
+        key_id: id(KeyId::parse(&row.text("key_id")?))?,
+        period_no: row.i64("period_no")?,
+        metric: metric(row)?,
+        units: row.i64("units")?,
         used: row.i64("used")?,
         held: row.i64("held")?,
         changed: false,
@@ -92,6 +105,7 @@ pub(super) fn hold(row: &Row) -> Result<Hold, Error> {
         period_no: row.i64("period_no")?,
         metric: metric(row)?,
         units: row.i64("units")?,
+        slice: row.opt_text("slice")?.map(|text| id(KeyId::parse(&text))).transpose()?,
         would_deny: row.bool("would_deny")?,
         state,
         taken_at: row.time("taken_at")?,
@@ -186,6 +200,19 @@ pub(super) fn hold_columns(holds: &[(OrgKey, &Hold)]) -> Columns {
         .numbers(number(|hold| hold.closed.map(|(_, numbers)| numbers.used)))
         .numbers(number(|hold| hold.closed.map(|(_, numbers)| numbers.held)))
         .numbers(number(|hold| hold.closed.map(|(_, numbers)| numbers.limit_version)))
+        .texts(holds.iter().map(|(_, hold)| hold.slice.as_ref().map(|key_id| key_id.as_str().to_owned())).collect())
+}
+
+/// Slices as rows of `save_slices`.
+pub(super) fn slice_columns(slices: &[(OrgKey, &Slice)]) -> Columns {
+    let number = |value: fn(&Slice) -> i64| slices.iter().map(|(_, slice)| Some(value(slice))).collect();
+    Columns::new()
+        .numbers(slices.iter().map(|(org_key, _)| Some(org_key.0)).collect())
+        .numbers(number(|slice| slice.period_no))
+        .texts(slices.iter().map(|(_, slice)| Some(slice.key_id.as_str().to_owned())).collect())
+        .texts(slices.iter().map(|(_, slice)| Some(slice.metric.as_str().to_owned())).collect())
+        .numbers(number(|slice| slice.used))
+        .numbers(number(|slice| slice.held))
 }
 
 /// Events as rows of `append_events`.

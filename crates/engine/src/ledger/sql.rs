@@ -8,6 +8,7 @@ mod lists;
 mod load;
 mod open;
 mod prove;
+mod slices;
 
 pub(super) use append::{append_events, count_rollups, save_counters, save_holds};
 pub(super) use debts::{debts, plans_of_period, put_debt};
@@ -28,8 +29,9 @@ pub(super) use prove::{
 pub(crate) use prove::{plant_counter, plant_used};
 #[cfg(test)]
 pub(super) use prove::{plant_drift, written};
+pub(super) use slices::{save_slices, slices};
 
 use crate::db::Statement;
 
 /// Every statement here.
-pub(crate) const ALL: &[&[&Statement]] = &[append::ALL, debts::ALL, lists::ALL, load::ALL, open::ALL, prove::ALL];
+pub(crate) const ALL: &[&[&Statement]] = &[append::ALL, debts::ALL, lists::ALL, load::ALL, open::ALL, prove::ALL, slices::ALL];

@@ -39,7 +39,7 @@ pub(super) async fn current(engine: &Engine, scope: &OrgScope) -> Result<Arc<Sta
     }
     let ticket = standings.ticket();
     let mut connection = engine.db().read().await?;
-    let read = store::read_standing(&mut connection, org_key).await?;
+    let read = store::read_standing(&mut connection, org_key, engine.now()).await?;
     drop(connection);
     if let Some(read) = read
         && engine.now() < read.valid_until

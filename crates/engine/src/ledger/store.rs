@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tollgate_rules::ids::{HoldId, Metric, OrgKey};
-use tollgate_rules::ledger::{Book, Command, Event, Head, Standing, Verb, companion};
+use tollgate_rules::ledger::{Book, Command, Event, Head, Slice, Standing, Verb, companion};
 use tollgate_rules::time::Timestamp;
 
 use super::book::{Books, OrgBook};
@@ -35,11 +36,16 @@ pub(super) async fn load(
         entries.iter().filter(|entry| entry.commands.is_empty()).map(|entry| entry.org_key).collect();
     load_holds(tx, &mut books, (&looked, now)).await?;
     load_past(tx, &mut books).await?;
+    load_slices(tx, &mut books, now).await?;
     Ok((books, opened))
 }
 
 /// Reads an org's standing without a lock; nothing when it has no head yet.
-pub(super) async fn read_standing(connection: &mut Connection, org_key: OrgKey) -> Result<Option<Standing>, Error> {
+pub(super) async fn read_standing(
+    connection: &mut Connection,
+    org_key: OrgKey,
+    now: Timestamp,
+) -> Result<Option<Standing>, Error> {
     let rows = sql::heads(connection, &[org_key]).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let head: Head = rows::head(row)?;
@@ -54,7 +60,12 @@ pub(super) async fn read_standing(connection: &mut Connection, org_key: OrgKey) 
         holds_until =
             ends.first().map(|row| row.opt_time("expires_at")).transpose()?.flatten().unwrap_or(Timestamp::MAX);
     }
-    Ok(Some(Book::new(head, counters).standing(holds_until)))
+    let mut book = Book::new(head, counters);
+    if book.head.sliced {
+        book.slices =
+            read_slices(connection, &[(org_key, open.no)], now).await?.into_iter().map(|(_, of)| of).collect();
+    }
+    Ok(Some(book.standing(holds_until)))
 }
 
 /// The events of every id that a command of the group names.
@@ -180,6 +191,36 @@ async fn load_past(tx: &mut Tx, books: &mut Books) -> Result<(), Error> {
     Ok(())
 }
 
+/// How long after its last key ended a slice is still looked at: a call that was let in with the key may wait for its turn.
+const SLICE_OUTLIVES_KEY: Duration = Duration::from_secs(3600);
+
+/// The slices of orgs whose keys have any, in every period that a counter was loaded of.
+async fn load_slices(tx: &mut Tx, books: &mut Books, now: Timestamp) -> Result<(), Error> {
+    let mut periods: BTreeSet<(OrgKey, i64)> = BTreeSet::new();
+    for (org_key, org) in books.iter().filter(|(_, org)| org.book.head.sliced) {
+        periods.extend(org.book.counters.iter().map(|counter| (*org_key, counter.period_no)));
+    }
+    if periods.is_empty() {
+        return Ok(());
+    }
+    let periods: Vec<(OrgKey, i64)> = periods.into_iter().collect();
+    for (org_key, slice) in read_slices(tx, &periods, now).await? {
+        if let Some(org) = books.get_mut(&org_key) {
+            org.book.slices.push(slice);
+        }
+    }
+    Ok(())
+}
+
+async fn read_slices(
+    connection: &mut Connection,
+    periods: &[(OrgKey, i64)],
+    now: Timestamp,
+) -> Result<Vec<(OrgKey, Slice)>, Error> {
+    let read = sql::slices(connection, periods, now.minus(SLICE_OUTLIVES_KEY)).await?;
+    read.iter().map(|row| Ok((rows::org_key(row)?, rows::slice(row)?))).collect()
+}
+
 /// Writes what grew in the books: events with their first answers, counters, holds, rollups, in a few statements.
 ///
 /// # Errors
@@ -208,6 +249,11 @@ pub(super) async fn append(tx: &mut Tx, books: &Books) -> Result<(), Error> {
     let holds: Vec<_> = holds.filter(|(_, hold)| hold.changed).collect();
     if !holds.is_empty() {
         sql::save_holds(tx, rows::hold_columns(&holds)).await?;
+    }
+    let slices = written().flat_map(|(org_key, org)| org.book.slices.iter().map(|slice| (*org_key, slice)));
+    let slices: Vec<_> = slices.filter(|(_, slice)| slice.changed).collect();
+    if !slices.is_empty() {
+        sql::save_slices(tx, rows::slice_columns(&slices)).await?;
     }
     Ok(())
 }

@@ -7,11 +7,11 @@ use tollgate_connectors::mail::{self as carrier, Letter};
 use tollgate_rules::access::Role;
 
 use super::sql::{self, invitations};
-use super::{Error, Invitation, Issued, lock_org, may_grant};
+use super::{Error, Invitation, Issued, elsewhere, lock_org, may_grant};
 use crate::access::OrgScope;
 use crate::db::{Lane, Tx};
 use crate::engine::Engine;
-use crate::{audit, mail, orgs, secrets};
+use crate::{audit, identity, mail, orgs, secrets};
 
 /// What invitation codes begin with.
 pub(super) const CODE_PREFIX: &str = "tgi_";
@@ -25,11 +25,16 @@ pub struct Invite {
     pub role: Role,
 }
 
-/// Invites somebody by letter, with a code; what waited for the same address before is withdrawn.
+/// Invites somebody by letter, with a code; what waited for the same address before is withdrawn. Where somebody else keeps the members,
+/// they invite.
 ///
 /// # Errors
-/// [`Error::Invalid`], [`Error::Escalation`], [`Error::AlreadyMember`], [`Error::TooMany`], [`Error::Closed`].
+/// [`Error::Invalid`], [`Error::Escalation`], [`Error::AlreadyMember`], [`Error::TooMany`], [`Error::Closed`],
+/// [`Error::Elsewhere`].
 pub async fn invite(engine: &Engine, scope: &OrgScope, invite: Invite) -> Result<Issued, Error> {
+    if identity::is_elsewhere(engine) {
+        return elsewhere::invite(engine, scope, &invite).await;
+    }
     let (task, of) = (engine.clone(), scope.clone());
     let write = async move {
         let mut tx = task.db().begin(Lane::Control).await?;
@@ -75,7 +80,7 @@ pub async fn invite_in(engine: &Engine, tx: &mut Tx, scope: &OrgScope, invite: &
     let entry = audit::Entry::of(scope, "invitations.create", invitation.invitation_id.as_str()).after(after);
     audit::append(engine, tx, entry).await?;
     post(engine, tx, scope, &invitation, &code).await?;
-    Ok(Issued { invitation, code })
+    Ok(Issued { invitation, code: Some(code) })
 }
 
 /// Sends an invitation again, with another code and a new end; the code before is void.
@@ -83,6 +88,9 @@ pub async fn invite_in(engine: &Engine, tx: &mut Tx, scope: &OrgScope, invite: &
 /// # Errors
 /// [`Error::NotFound`] when it was accepted or withdrawn, [`Error::Escalation`].
 pub async fn resend(engine: &Engine, scope: &OrgScope, invitation_id: &str) -> Result<Issued, Error> {
+    if identity::is_elsewhere(engine) {
+        return elsewhere::resend(engine, scope, invitation_id).await;
+    }
     let (task, of, invitation_id) = (engine.clone(), scope.clone(), invitation_id.to_owned());
     let write = async move {
         let mut tx = task.db().begin(Lane::Control).await?;
@@ -97,7 +105,7 @@ pub async fn resend(engine: &Engine, scope: &OrgScope, invitation_id: &str) -> R
         audit::append(&task, &mut tx, entry).await?;
         post(&task, &mut tx, &of, &invitation, &code).await?;
         tx.commit().await?;
-        Ok::<_, Error>(Issued { invitation, code })
+        Ok::<_, Error>(Issued { invitation, code: Some(code) })
     };
     let issued = engine.db().detached(write).await?;
     engine.wake_workers();

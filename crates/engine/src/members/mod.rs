@@ -6,6 +6,7 @@
 
 mod accept;
 mod change_role;
+mod elsewhere;
 mod invite;
 mod leave;
 mod list;
@@ -74,13 +75,14 @@ pub struct Invitation {
     pub expires_at: Timestamp,
 }
 
-/// An invitation with its code, which is shown to whoever invited and to nobody else.
+/// An invitation with its code, which is shown to whoever invited and to nobody else; none where somebody else keeps the members and
+/// sends the letters.
 #[derive(Debug, Clone)]
 pub struct Issued {
     /// The invitation.
     pub invitation: Invitation,
     /// What is presented to accept it.
-    pub code: SecretString,
+    pub code: Option<SecretString>,
 }
 
 /// Why a use case of members does nothing.
@@ -118,6 +120,9 @@ pub enum Error {
     /// Only a person can do this, not a key or an operator.
     #[error("only a signed-in user can do this")]
     PeopleOnly,
+    /// Whoever keeps the members did not do it.
+    #[error("whoever keeps the members did not do it: {0}")]
+    Elsewhere(crate::identity::Elsewhere),
     /// The caller may not.
     #[error(transparent)]
     Refused(#[from] Refused),

@@ -3,17 +3,21 @@
 use serde_json::json;
 
 use super::sql::invitations;
-use super::{Error, Invitation, lock_org, may_grant};
+use super::{Error, Invitation, elsewhere, lock_org, may_grant};
 use crate::access::OrgScope;
 use crate::audit;
 use crate::db::Lane;
 use crate::engine::Engine;
+use crate::identity;
 
 /// Withdraws an invitation that was not accepted yet.
 ///
 /// # Errors
 /// [`Error::NotFound`] when it was accepted or withdrawn, [`Error::Escalation`].
 pub async fn revoke(engine: &Engine, scope: &OrgScope, invitation_id: &str) -> Result<Invitation, Error> {
+    if identity::is_elsewhere(engine) {
+        return elsewhere::revoke(engine, scope, invitation_id).await;
+    }
     let (task, of, invitation_id) = (engine.clone(), scope.clone(), invitation_id.to_owned());
     let write = async move {
         let mut tx = task.db().begin(Lane::Control).await?;

@@ -21,7 +21,7 @@ async fn member(engine: &TestEngine, org_id: &str, email: &str, role: Role) -> (
     let user = account(engine, email).await;
     let (begun, caller) = enter(engine, email).await;
     let issued = invite(engine, &engine.scope(org_id).await, whom(email, role)).await.unwrap();
-    accept(engine, &caller, issued.code.expose_secret()).await.unwrap();
+    accept(engine, &caller, issued.code.as_ref().unwrap().expose_secret()).await.unwrap();
     (user.user_id, authenticate_session(engine, begun.cookie.unwrap().expose_secret()).await.unwrap())
 }
 
@@ -42,7 +42,7 @@ on_both! {
             account(&engine, email).await;
         }
         let issued = invite(&engine, &engine.scope("org_a").await, whom("Ann@example.com", Role::Billing)).await.unwrap();
-        let code = issued.code.expose_secret();
+        let code = issued.code.as_ref().unwrap().expose_secret();
         let (_, eve) = enter(&engine, "eve@example.com").await;
         assert!(matches!(accept(&engine, &eve, code).await, Err(Error::InvalidCode)));
         let (_, ann) = enter(&engine, "ann@example.com").await;
@@ -72,12 +72,12 @@ on_both! {
         let scope = engine.scope("org_a").await;
         let first = invite(&engine, &scope, whom("ann@example.com", Role::Member)).await.unwrap();
         let second = resend(&engine, &scope, &first.invitation.invitation_id).await.unwrap();
-        assert!(matches!(accept(&engine, &ann, first.code.expose_secret()).await, Err(Error::InvalidCode)));
+        assert!(matches!(accept(&engine, &ann, first.code.as_ref().unwrap().expose_secret()).await, Err(Error::InvalidCode)));
         revoke(&engine, &scope, &second.invitation.invitation_id).await.unwrap();
-        assert!(matches!(accept(&engine, &ann, second.code.expose_secret()).await, Err(Error::InvalidCode)));
+        assert!(matches!(accept(&engine, &ann, second.code.as_ref().unwrap().expose_secret()).await, Err(Error::InvalidCode)));
         let third = invite(&engine, &scope, whom("ann@example.com", Role::Member)).await.unwrap();
         engine.set_now(third.invitation.expires_at);
-        assert!(matches!(accept(&engine, &ann, third.code.expose_secret()).await, Err(Error::InvalidCode)));
+        assert!(matches!(accept(&engine, &ann, third.code.as_ref().unwrap().expose_secret()).await, Err(Error::InvalidCode)));
     }
 
     async fn a_role_opens_what_the_table_says_and_a_foreign_org_looks_missing(engine: TestEngine) {
@@ -105,9 +105,9 @@ on_both! {
         assert!(matches!(remove(&engine, &scope, &owner).await, Err(Error::Escalation(_))));
         let own = ann.user_id().unwrap().clone();
         assert!(matches!(change_role(&engine, &scope, &own, Role::Owner).await, Err(Error::Escalation(_))));
-        let forced = keys::Create { name: "k".to_owned(), scopes: Some(vec![Scope::UsageForce]), expires_at: None };
+        let forced = keys::Create { name: "k".to_owned(), scopes: Some(vec![Scope::UsageForce]), expires_at: None, quota: Default::default() };
         assert!(matches!(keys::create(&engine, &ann, &scope, forced).await, Err(keys::Error::Escalation)));
-        let plain = keys::Create { name: "k".to_owned(), scopes: None, expires_at: None };
+        let plain = keys::Create { name: "k".to_owned(), scopes: None, expires_at: None, quota: Default::default() };
         keys::create(&engine, &ann, &scope, plain).await.unwrap();
     }
 
@@ -132,12 +132,12 @@ on_both! {
         let (begun, caller) = enter(&engine, "ann@example.com").await;
         let scope = engine.scope("org_a").await;
         let issued = invite(&engine, &scope, whom("ann@example.com", Role::Member)).await.unwrap();
-        accept(&engine, &caller, issued.code.expose_secret()).await.unwrap();
+        accept(&engine, &caller, issued.code.as_ref().unwrap().expose_secret()).await.unwrap();
         let again = async || authenticate_session(&engine, begun.cookie.as_ref().unwrap().expose_secret()).await.unwrap();
         again().await.require(&engine, Permission::OrgRead, None).await.unwrap();
         remove(&engine, &scope, &user.user_id).await.unwrap();
         assert_eq!(again().await.require(&engine, Permission::OrgRead, None).await, Err(Refused::NotFound));
-        assert!(matches!(accept(&engine, &caller, issued.code.expose_secret()).await, Err(Error::InvalidCode)));
+        assert!(matches!(accept(&engine, &caller, issued.code.as_ref().unwrap().expose_secret()).await, Err(Error::InvalidCode)));
     }
 }
 

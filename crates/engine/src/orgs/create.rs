@@ -13,7 +13,7 @@ use crate::audit;
 use crate::clock::hex;
 use crate::db::Lane;
 use crate::engine::Engine;
-use crate::members;
+use crate::{identity, members};
 
 /// A new org.
 #[derive(Debug, Clone)]
@@ -32,10 +32,11 @@ pub struct Create {
     pub idempotency_key: Option<String>,
 }
 
-/// Makes the org, or gives the one that is there under the same id with the same name.
+/// Makes the org, or gives the one that is there under the same id with the same name. Where somebody else keeps the organizations, a
+/// given id must exist there, and without one the organization is made there.
 ///
 /// # Errors
-/// [`Error::Taken`] when the id has another name, [`Error::Invalid`] for a field that breaks its rule.
+/// [`Error::Taken`] when the id has another name, [`Error::Invalid`] for a field that breaks its rule, [`Error::Elsewhere`].
 pub async fn create(engine: &Engine, caller: &Caller, create: Create) -> Result<Org, Error> {
     let scope = caller.require_operator(Permission::OrgsCreate)?;
     check_name("name", &create.name)?;
@@ -43,7 +44,11 @@ pub async fn create(engine: &Engine, caller: &Caller, create: Create) -> Result<
         check_email(email)?;
     }
     let timezone = create.timezone.as_deref().map_or(Ok("UTC".to_owned()), check_timezone)?;
-    let org_id = id_for(engine, &scope, &create)?;
+    let org_id = if identity::is_elsewhere(engine) {
+        id_elsewhere(engine, &scope, &create).await?
+    } else {
+        id_for(engine, &scope, &create)?
+    };
     let org = Org {
         org_key: OrgKey(0),
         org_id,
@@ -63,7 +68,9 @@ async fn store(engine: &Engine, scope: &OperatorScope, mut org: Org) -> Result<O
     let mut tx = engine.db().begin(Lane::Control).await?;
     let Some(org_key) = sql::insert(&mut tx, &org).await? else {
         let there = sql::by_id(&mut tx, &org.org_id).await?.ok_or(Error::NotFound)?;
-        let same = there.name == org.name && there.owner_user_id == org.owner_user_id;
+        // What was told about it may have come first, and told who made it there.
+        let same_owner = there.owner_user_id == org.owner_user_id || identity::is_elsewhere(engine);
+        let same = there.name == org.name && same_owner;
         return if same { Ok(there) } else { Err(Error::Taken) };
     };
     org.org_key = org_key;
@@ -75,6 +82,31 @@ async fn store(engine: &Engine, scope: &OperatorScope, mut org: Org) -> Result<O
     tx.commit().await?;
     engine.credentials().forget_user(&org.owner_user_id);
     Ok(org)
+}
+
+/// The id as it is there: the given one if it exists with this name, else that of a new organization.
+async fn id_elsewhere(engine: &Engine, scope: &OperatorScope, create: &Create) -> Result<OrgId, Error> {
+    let told = match &create.org_id {
+        Some(org_id) => {
+            if sql::by_id(&mut engine.db().read().await?, org_id).await?.is_some() {
+                return Ok(org_id.clone());
+            }
+            match identity::org_there(engine, org_id).await {
+                Err(identity::Elsewhere::NotFound) => {
+                    let rule = "the id of an organization that exists where members are kept (Clerk)".to_owned();
+                    return Err(Error::Invalid { field: "orgId", rule });
+                }
+                told => told.map_err(Error::Elsewhere)?,
+            }
+        }
+        None => {
+            let marker = id_for(engine, scope, create)?;
+            let marker = (marker.as_str(), create.idempotency_key.is_some());
+            let made = identity::make_org(engine, &create.name, &create.owner_user_id, marker).await;
+            made.map_err(Error::Elsewhere)?
+        }
+    };
+    if told.name == create.name { Ok(told.org_id) } else { Err(Error::Taken) }
 }
 
 /// The given id; else one that the caller's idempotency key determines, so that a lost answer makes no second org; else a new one.

@@ -74,6 +74,9 @@ pub enum Error {
     /// No such org (it was relinked away in this instant).
     #[error("no such org")]
     NotFound,
+    /// Whoever keeps the organizations did not do it.
+    #[error("whoever keeps the organizations did not do it: {0}")]
+    Elsewhere(crate::identity::Elsewhere),
     /// The caller may not.
     #[error(transparent)]
     Refused(#[from] crate::access::Refused),

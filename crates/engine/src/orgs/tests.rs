@@ -65,7 +65,7 @@ on_both! {
         engine.org("org_a").await;
         let scope = engine.scope("org_a").await;
         let secret = keys::create(&engine, &engine.operator(), &scope, keys::Create {
-            name: "admin".to_owned(), scopes: Some(vec![Scope::OrgAdmin]), expires_at: None,
+            name: "admin".to_owned(), scopes: Some(vec![Scope::OrgAdmin]), expires_at: None, quota: Default::default(),
         }).await.unwrap().secret;
         let caller = authenticate(&engine, secrecy::ExposeSecret::expose_secret(&secret)).await.unwrap();
         let own = caller.require(&engine, Permission::OrgWrite, None).await.unwrap();
@@ -100,7 +100,7 @@ on_both! {
         engine.org("org_a").await;
         let scope = engine.scope("org_a").await;
         let created = keys::create(&engine, &engine.operator(), &scope, keys::Create {
-            name: "k".to_owned(), scopes: None, expires_at: None,
+            name: "k".to_owned(), scopes: None, expires_at: None, quota: Default::default(),
         }).await.unwrap();
         let secret = secrecy::ExposeSecret::expose_secret(&created.secret).to_owned();
         authenticate(&engine, &secret).await.unwrap();

@@ -60,6 +60,8 @@ pub struct MintSite {
     pub family_id: String,
     /// What it may be used for.
     pub scopes: Vec<Scope>,
+    /// The thumbprint of the key it is bound to.
+    pub jkt: Option<String>,
 }
 
 /// A short-lived stand-in for an org's key.
@@ -71,6 +73,8 @@ pub struct MintOrg {
     pub key_id: KeyId,
     /// What it may be used for.
     pub scopes: Vec<Scope>,
+    /// Under which key the key's slice of the org's allowance is counted.
+    pub slice: Option<KeyId>,
     /// How long it is valid: no longer than the key.
     pub lifetime: Duration,
 }
@@ -107,6 +111,9 @@ pub fn mint_site(engine: &Engine, site: &MintSite) -> Result<Minted, Error> {
     let mut claims = access_claims(engine, &site.site_id, &site.org_id, &site.scopes);
     claims.insert("site".to_owned(), json!(site.site));
     claims.insert("sid".to_owned(), json!(site.family_id));
+    if let Some(jkt) = &site.jkt {
+        claims.insert("cnf".to_owned(), json!({ "jkt": jkt }));
+    }
     mint(engine, "at+jwt", claims, engine.limits().access_token_lifetime)
 }
 
@@ -115,7 +122,10 @@ pub fn mint_site(engine: &Engine, site: &MintSite) -> Result<Minted, Error> {
 /// # Errors
 /// [`Error::NoKey`].
 pub fn mint_org(engine: &Engine, org: &MintOrg) -> Result<Minted, Error> {
-    let claims = access_claims(engine, org.key_id.as_str(), &org.org_id, &org.scopes);
+    let mut claims = access_claims(engine, org.key_id.as_str(), &org.org_id, &org.scopes);
+    if let Some(slice) = &org.slice {
+        claims.insert("slice".to_owned(), json!(slice.as_str()));
+    }
     mint(engine, "at+jwt", claims, org.lifetime)
 }
 

@@ -12,6 +12,7 @@
 //! - Private keys are stored sealed; the next key is published long before it signs.
 
 mod claims;
+pub mod dpop;
 mod foreign;
 mod issuer;
 mod jwks;
@@ -47,6 +48,7 @@ use crate::db;
 pub(crate) struct Shared {
     ring: ring::Held,
     refusals: refusals::Refusals,
+    proofs: dpop::Seen,
     foreign: Option<Issuer>,
 }
 
@@ -136,6 +138,8 @@ pub struct SiteToken {
     pub family_id: String,
     /// What it may be used for.
     pub scopes: Vec<Scope>,
+    /// The thumbprint of the key it is bound to.
+    pub jkt: Option<String>,
     /// When it was issued.
     pub issued_at: Timestamp,
     /// When it ends.
@@ -153,6 +157,8 @@ pub struct OrgToken {
     pub key_id: KeyId,
     /// What it may be used for: no more than the key.
     pub scopes: Vec<Scope>,
+    /// Under which key the key's slice of the org's allowance is counted.
+    pub slice: Option<KeyId>,
     /// When it was issued.
     pub issued_at: Timestamp,
     /// When it ends.
@@ -203,6 +209,9 @@ pub enum Refusal {
     /// The session has steps to finish first.
     #[error("pending")]
     Pending,
+    /// The proof of possession does not fit: which part.
+    #[error("proof {0}")]
+    Proof(&'static str),
     /// It was ended early.
     #[error("revoked")]
     Revoked,

@@ -41,6 +41,7 @@ fn site() -> MintSite {
         site: "shop.example".to_owned(),
         family_id: "fam_1".to_owned(),
         scopes: vec![Scope::UsageWrite, Scope::QuotaCheck],
+        jkt: None,
     }
 }
 
@@ -49,6 +50,7 @@ fn of_key() -> MintOrg {
         org_id: OrgId::parse("org_a").unwrap(),
         key_id: KeyId::parse("key_1").unwrap(),
         scopes: vec![Scope::QuotaCheck],
+        slice: None,
         lifetime: Duration::from_secs(600),
     }
 }

@@ -176,9 +176,22 @@ fn access(engine: &Engine, claims: &Map<String, Value>, (issued_at, expires_at):
     let token_id = text("jti")?;
     if subject.starts_with("site_") {
         let (site, family_id, site_id) = (text("site")?, text("sid")?, subject.to_owned());
-        let token = SiteToken { org_id, site_id, site, family_id, scopes, issued_at, expires_at, token_id };
+        let jkt = bound_to(claims)?;
+        let token = SiteToken { org_id, site_id, site, family_id, scopes, jkt, issued_at, expires_at, token_id };
         return Ok(Verified::Site(token));
     }
     let key_id = KeyId::parse(subject).map_err(|_| Refusal::TokenType)?;
-    Ok(Verified::Org(OrgToken { org_id, key_id, scopes, issued_at, expires_at, token_id }))
+    let slice = claims::text(claims, "slice")?.map(|text| KeyId::parse(&text)).transpose();
+    let slice = slice.map_err(|_| Refusal::Claim("slice"))?;
+    Ok(Verified::Org(OrgToken { org_id, key_id, scopes, slice, issued_at, expires_at, token_id }))
+}
+
+/// The key that a token is bound to (RFC 7800); a binding of another kind than ours is not ignored.
+fn bound_to(claims: &Map<String, Value>) -> Result<Option<String>, Refusal> {
+    match claims.get("cnf") {
+        None => Ok(None),
+        Some(bound) => {
+            bound.get("jkt").and_then(Value::as_str).map(|jkt| Some(jkt.to_owned())).ok_or(Refusal::Claim("cnf"))
+        }
+    }
 }

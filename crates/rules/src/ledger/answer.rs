@@ -2,7 +2,7 @@
 
 use crate::catalog::DenyStatus;
 use crate::ids::{HoldId, Metric, PlanCode, RequestId};
-use crate::ledger::Numbers;
+use crate::ledger::{Numbers, Slice};
 use crate::period::PeriodKey;
 use crate::time::Timestamp;
 
@@ -57,15 +57,26 @@ pub enum Rule {
         /// What overage costs already.
         spent_minor: i64,
     },
+    /// The slice of the key that asked; the org itself has room.
+    KeySlice(Slice),
 }
 
 impl Rule {
+    /// The key's slice, where that says no.
+    pub const fn slice(&self) -> Option<&Slice> {
+        match self {
+            Rule::KeySlice(slice) => Some(slice),
+            Rule::Allowance | Rule::Pool { .. } | Rule::SpendCap { .. } => None,
+        }
+    }
+
     /// The word it is told as.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Rule::Allowance => "allowance",
             Rule::Pool { .. } => "credit_pool",
             Rule::SpendCap { .. } => "spend_cap",
+            Rule::KeySlice(_) => "key_slice",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::catalog::DenyStatus;
 use crate::ids::{HoldId, Metric, PlanCode, RequestId};
-use crate::ledger::{Counter, Denial, Event, Hold, HoldState, Reason, Rule, Standing};
+use crate::ledger::{Counter, Denial, Event, Hold, HoldState, Reason, Rule, Slice, Standing, slice};
 use crate::period::{Period, PeriodKey};
 use crate::subscription::Access;
 use crate::time::Timestamp;
@@ -32,6 +32,8 @@ pub struct Head {
     pub valid_until: Timestamp,
     /// What the org is called.
     pub org_name: String,
+    /// Whether keys of it have slices.
+    pub sliced: bool,
 }
 
 /// The most that an org lets overage cost in a quota period.
@@ -61,6 +63,8 @@ pub struct Book {
     pub past: Vec<OpenPeriod>,
     /// The counters of the open period and of `past`.
     pub counters: Vec<Counter>,
+    /// The slices of keys in the periods of `counters`.
+    pub slices: Vec<Slice>,
     /// The holds that commands name, and every hold whose time ran out.
     pub holds: BTreeMap<HoldId, Hold>,
     /// New events in the order they were decided.
@@ -78,7 +82,15 @@ enum Known {
 impl Book {
     /// A book with this head and these counters.
     pub fn new(head: Head, counters: Vec<Counter>) -> Self {
-        Self { head, past: Vec::new(), counters, holds: BTreeMap::new(), appended: Vec::new(), known: BTreeMap::new() }
+        Self {
+            head,
+            past: Vec::new(),
+            counters,
+            slices: Vec::new(),
+            holds: BTreeMap::new(),
+            appended: Vec::new(),
+            known: BTreeMap::new(),
+        }
     }
 
     /// Adds a stored event of an id that a command names. Lines of one id come in their order.
@@ -134,7 +146,7 @@ impl Book {
             if hold.state == HoldState::Open && hold.expires_at <= now {
                 hold.state = HoldState::Expired;
                 hold.changed = true;
-                free(&mut self.counters, hold);
+                free(&mut self.counters, &mut self.slices, hold);
             }
         }
     }
@@ -182,6 +194,7 @@ impl Book {
         Standing {
             head: self.head.clone(),
             counters: current.cloned().collect(),
+            slices: self.slices.iter().filter(|slice| Some(slice.period_no) == open).cloned().collect(),
             valid_until: self.head.valid_until.min(holds_until),
         }
     }
@@ -204,8 +217,9 @@ impl Head {
     }
 }
 
-/// Gives the units of an open hold back to its counter.
-pub(crate) fn free(counters: &mut [Counter], hold: &Hold) {
+/// Gives the units of an open hold back to its counter, and to the slice they were taken from.
+pub(crate) fn free(counters: &mut [Counter], slices: &mut [Slice], hold: &Hold) {
+    slice::free(slices, hold);
     let counter =
         counters.iter_mut().find(|counter| counter.period_no == hold.period_no && counter.metric == hold.metric);
     if let Some(counter) = counter {

@@ -3,7 +3,7 @@
 use crate::catalog::Draws;
 use crate::ids::{Metric, RequestId};
 use crate::ledger::decide::first_time;
-use crate::ledger::{Book, Correct, Corrected, DRAW_LINE, Event, Numbers, Refusal, TOTAL_MAX, Verb, Zero};
+use crate::ledger::{Book, Correct, Corrected, DRAW_LINE, Event, Numbers, Refusal, TOTAL_MAX, Verb, Zero, slice};
 use crate::time::Timestamp;
 
 /// Adds signed units to the counter that the corrected event was counted in.
@@ -60,6 +60,7 @@ pub(crate) fn zero(book: &mut Book, zero: &Zero, now: Timestamp) -> Result<Corre
     let entry =
         Entry { request_id: &zero.request_id, corrects: None, reason: &zero.reason, units: used.saturating_neg() };
     let line = entry.line(book, (open.no, &zero.metric), 0, now)?;
+    slice::empty(book, open.no, &zero.metric);
     Ok(append(book, &zero.request_id, vec![line]))
 }
 

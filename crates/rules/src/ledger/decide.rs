@@ -1,25 +1,30 @@
 //! One command against one book.
 
-use crate::ids::RequestId;
+use crate::ids::{KeyId, RequestId};
 use crate::ledger::demand::{self, Against};
 use crate::ledger::{
     Answer, Book, Command, Denial, Event, Outcome, Reason, Refusal, Seed, Seeded, correct, hold, record,
 };
 use crate::time::Timestamp;
 
-/// Decides one command at `clock` and lets the book grow by what follows from it.
+/// Decides one command at `clock` and lets the book grow by what follows from it. `by` is the key that asks, where it has a slice.
 ///
 /// Pure and sequential: the same book, commands and times give the same answers and the same growth. Where the answer is a denial
 /// or a refusal the book is as before, save for holds whose time has run out.
 ///
 /// # Errors
 /// [`Refusal`]: the request makes no sense here; the variants say why.
-pub fn decide(book: &mut Book, command: &Command, clock: Timestamp) -> Result<Answer, Refusal> {
+pub fn decide(
+    book: &mut Book,
+    command: &Command,
+    by: Option<&KeyId>,
+    clock: Timestamp,
+) -> Result<Answer, Refusal> {
     let now = book.now(clock);
     book.expire_holds(now);
     match command {
-        Command::Record(record) => record::record(book, record, now).map(Answer::Recorded),
-        Command::Reserve(reserve) => hold::reserve(book, reserve, now).map(Answer::Reserved),
+        Command::Record(record) => record::record(book, record, by, now).map(Answer::Recorded),
+        Command::Reserve(reserve) => hold::reserve(book, reserve, by, now).map(Answer::Reserved),
         Command::Settle(settle) => hold::settle(book, settle, now).map(Answer::Hold),
         Command::Release(release) => hold::release(book, release, now).map(Answer::Hold),
         Command::Extend(extend) => hold::extend(book, extend, now).map(Answer::Hold),

@@ -87,7 +87,8 @@ impl Demand {
         }
     }
 
-    fn asked(&self, counter: usize) -> i64 {
+    /// What was asked of a counter so far.
+    pub(crate) fn asked(&self, counter: usize) -> i64 {
         self.0.iter().find(|(known, _)| *known == counter).map_or(0, |(_, units)| *units)
     }
 

@@ -1,6 +1,6 @@
 //! What the ledger keeps: events that are only ever appended, and holds.
 
-use crate::ids::{HoldId, Metric, RequestId};
+use crate::ids::{HoldId, KeyId, Metric, RequestId};
 use crate::ledger::Numbers;
 use crate::time::Timestamp;
 
@@ -140,6 +140,8 @@ pub struct Hold {
     pub metric: Metric,
     /// How many.
     pub units: i64,
+    /// The key whose slice it was taken from.
+    pub slice: Option<KeyId>,
     /// Whether only shadow mode let it be taken; then all it charges counts as forced.
     pub would_deny: bool,
     /// Where it is in its life.

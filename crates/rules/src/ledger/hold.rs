@@ -4,18 +4,23 @@
 //! reserve is line 0 with a delta of 0, the settle line 1. Where the metric draws on a pool, a companion holds the pool's units; it
 //! lives and ends with the hold.
 
-use crate::ids::HoldId;
+use crate::ids::{HoldId, KeyId};
 use crate::ledger::book::free;
 use crate::ledger::decide::{first_time, quota_denial};
 use crate::ledger::demand::{Demand, line};
 use crate::ledger::{
     Book, Counter, DRAW_LINE, Event, Extend, Hold, HoldAnswer, HoldState, Numbers, OpenPeriod, Outcome, Refusal,
-    Release, Reserve, Reserved, Settle, TOTAL_MAX, Verb, companion, is_companion,
+    Release, Reserve, Reserved, Settle, TOTAL_MAX, Verb, companion, is_companion, slice,
 };
 use crate::time::Timestamp;
 
 /// Takes a hold, repeats its first answer, or denies it.
-pub(crate) fn reserve(book: &mut Book, reserve: &Reserve, now: Timestamp) -> Result<Outcome<Reserved>, Refusal> {
+pub(crate) fn reserve(
+    book: &mut Book,
+    reserve: &Reserve,
+    by: Option<&KeyId>,
+    now: Timestamp,
+) -> Result<Outcome<Reserved>, Refusal> {
     if let Some(events) = first_time(book, &reserve.request_id, |events| same(events, reserve))? {
         return Ok(Outcome::Allowed(reserved(events, true)));
     }
@@ -25,13 +30,15 @@ pub(crate) fn reserve(book: &mut Book, reserve: &Reserve, now: Timestamp) -> Res
         Err(denial) => return Ok(Outcome::Denied(denial)),
     };
     let line = line(&book.counters, open.no, &reserve.metric, units)?;
-    let against = Demand::default().against(&book.counters, &line, book.head.spend_cap)?;
+    let demand = Demand::default();
+    let against = demand.against(&book.counters, &line, book.head.spend_cap)?;
+    let against = against.or_else(|| slice::against((&book.slices, by), &book.counters, (&demand, &line)));
     let would_deny = against.is_some();
     if let Some(against) = against.filter(|_| book.head.strict) {
         let requested = line.pool.filter(|(pool, _)| *pool == against.counter).map_or(units, |(_, taken)| taken);
         return Ok(Outcome::Denied(quota_denial(book, against, requested, now)));
     }
-    let asked = Asked { reserve, open, now, would_deny };
+    let asked = Asked { reserve, by, open, now, would_deny };
     let mut events = vec![asked.hold(book, (line.counter, units), &reserve.hold_id, 0)];
     if let Some((pool, taken)) = line.pool {
         events.push(asked.hold(book, (pool, taken), &companion(&reserve.hold_id), DRAW_LINE));
@@ -44,6 +51,8 @@ pub(crate) fn reserve(book: &mut Book, reserve: &Reserve, now: Timestamp) -> Res
 /// A hold that is taken.
 struct Asked<'a> {
     reserve: &'a Reserve,
+    /// The key that asks, where it has a slice.
+    by: Option<&'a KeyId>,
     open: OpenPeriod,
     now: Timestamp,
     would_deny: bool,
@@ -74,7 +83,10 @@ impl Asked<'_> {
             would_deny: self.would_deny,
             answer: counter.numbers(&self.open),
         };
-        book.holds.insert(hold_id.clone(), open_hold(&event, hold_id));
+        let bound = slice::bounds(&book.slices, self.by, (event.period_no, &event.metric));
+        let hold = Hold { slice: self.by.filter(|_| bound).cloned(), ..open_hold(&event, hold_id) };
+        slice::hold(&mut book.slices, &hold);
+        book.holds.insert(hold_id.clone(), hold);
         event
     }
 }
@@ -139,6 +151,7 @@ impl Charge {
                 counter.changed = true;
             }
         })?;
+        slice::charge(&mut book.slices, hold, self.units);
         book.append_line(Event {
             request_id: hold.request_id.clone(),
             item_no,
@@ -220,7 +233,7 @@ fn close(
     charge: impl FnOnce(&mut [Counter]),
 ) -> Result<Numbers, Refusal> {
     if hold.state == HoldState::Open {
-        free(&mut book.counters, hold);
+        free(&mut book.counters, &mut book.slices, hold);
     }
     charge(&mut book.counters);
     let numbers = numbers(book, hold)?;
@@ -267,6 +280,7 @@ fn open_hold(event: &Event, hold_id: &HoldId) -> Hold {
         period_no: event.period_no,
         metric: event.metric.clone(),
         units: event.units,
+        slice: None,
         would_deny: event.would_deny,
         state: HoldState::Open,
         taken_at: event.recorded_at,

@@ -39,6 +39,7 @@ fn head(spend_cap: Option<SpendCap>) -> Head {
         spend_cap,
         valid_until: period.end,
         org_name: "Acme".to_owned(),
+        sliced: false,
     }
 }
 
@@ -171,12 +172,12 @@ proptest! {
             now = now.plus(Duration::from_secs((*seconds).into()));
             book.expire_holds(now);
             let before = (book.appended.len(), book.counters.clone(), book.holds.clone());
-            let answer = decide(&mut book, command, now);
+            let answer = decide(&mut book, command, None, now);
             check_the_pool(&book);
             if content(&answer).is_err() {
                 prop_assert_eq!(before, (book.appended.len(), book.counters.clone(), book.holds.clone()));
             } else {
-                prop_assert_eq!(content(&answer), content(&decide(&mut book, command, now)), "{:?} again", command);
+                prop_assert_eq!(content(&answer), content(&decide(&mut book, command, None, now)), "{:?} again", command);
                 check_the_pool(&book);
             }
         }
@@ -196,7 +197,7 @@ proptest! {
             if matches!(command, Command::Settle(settle) if late(settle)) {
                 continue;
             }
-            let answer = decide(&mut book, command, now);
+            let answer = decide(&mut book, command, None, now);
             prop_assert!(spent(&book.counters, 1) <= cap, "{:?}: {:?}", command, answer);
             check_the_pool(&book);
         }
@@ -209,8 +210,8 @@ proptest! {
         let mut book = if metered { capped(included, cap) } else { pooled(included) };
         book.counters[0].used = used;
         let asked_for = Check { metric: metric(of), units: Units::new(asked).unwrap() };
-        let checked = check(&Standing::from(&book), &asked_for, START);
-        let recorded = decide(&mut book, &record(1, &[(of, asked)], false), START);
+        let checked = check(&Standing::from(&book), &asked_for, None, START);
+        let recorded = decide(&mut book, &record(1, &[(of, asked)], false), None, START);
         match (checked, recorded) {
             (Ok(Outcome::Allowed(_)), Ok(Answer::Recorded(Outcome::Allowed(_)))) => {}
             (Ok(Outcome::Denied(left)), Ok(Answer::Recorded(Outcome::Denied(right)))) => prop_assert_eq!(left, right),
@@ -229,12 +230,12 @@ fn denied(answer: Result<Answer, Refusal>) -> Box<Denial> {
 #[test]
 fn a_denial_names_the_pool_and_who_drew_on_it() {
     let mut book = pooled(12);
-    decide(&mut book, &record(1, &[(1, 2)], false), START).unwrap();
-    let denial = denied(decide(&mut book, &record(2, &[(1, 1)], false), START));
+    decide(&mut book, &record(1, &[(1, 2)], false), None, START).unwrap();
+    let denial = denied(decide(&mut book, &record(2, &[(1, 1)], false), None, START));
     assert_eq!((denial.metric.as_str(), denial.requested), ("credit", 5));
     assert_eq!(denial.rule, Rule::Pool { drawn_by: metric(1) });
     assert_eq!(denial.numbers.unwrap().remaining, Some(2));
-    let Ok(Answer::Recorded(Outcome::Allowed(one))) = decide(&mut book, &record(3, &[(2, 1)], false), START) else {
+    let Ok(Answer::Recorded(Outcome::Allowed(one))) = decide(&mut book, &record(3, &[(2, 1)], false), None, START) else {
         panic!("one token fits")
     };
     assert_eq!(one.items[0].numbers.remaining, Some(0), "the pool pays for no further token");
@@ -243,22 +244,22 @@ fn a_denial_names_the_pool_and_who_drew_on_it() {
 #[test]
 fn what_would_cost_more_than_the_cap_is_refused_and_the_included_units_are_not() {
     let mut book = capped(10, 30);
-    decide(&mut book, &record(1, &[(0, 20)], false), START).unwrap();
-    let denial = denied(decide(&mut book, &record(2, &[(0, 1)], false), START));
+    decide(&mut book, &record(1, &[(0, 20)], false), None, START).unwrap();
+    let denial = denied(decide(&mut book, &record(2, &[(0, 1)], false), None, START));
     assert_eq!(denial.rule, Rule::SpendCap { cap_minor: 30, spent_minor: 30 });
     let mut fresh = capped(10, 0);
-    decide(&mut fresh, &record(1, &[(0, 10)], false), START).unwrap();
-    let denial = denied(decide(&mut fresh, &reserve(2, 0, 1, 30), START));
+    decide(&mut fresh, &record(1, &[(0, 10)], false), None, START).unwrap();
+    let denial = denied(decide(&mut fresh, &reserve(2, 0, 1, 30), None, START));
     assert_eq!(denial.rule, Rule::SpendCap { cap_minor: 0, spent_minor: 0 });
 }
 
 #[test]
 fn a_hold_settles_at_the_rate_it_was_taken_at() {
     let mut book = pooled(100);
-    decide(&mut book, &reserve(1, 1, 4, 60), START).unwrap();
+    decide(&mut book, &reserve(1, 1, 4, 60), None, START).unwrap();
     book.counters[1].draws = Some(Draws { pool: metric(0), rate: 9 });
-    decide(&mut book, &settle(1, 3), START).unwrap();
+    decide(&mut book, &settle(1, 3), None, START).unwrap();
     assert_eq!((book.counters[0].used, book.counters[0].held), (15, 0));
-    let named = decide(&mut book, &Command::Release(Release { hold_id: companion(&hold(1)) }), START);
+    let named = decide(&mut book, &Command::Release(Release { hold_id: companion(&hold(1)) }), None, START);
     assert_eq!(named, Err(Refusal::HoldNotFound), "a companion is not a hold of its own");
 }

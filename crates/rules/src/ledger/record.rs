@@ -1,8 +1,11 @@
 //! Record: check and count in one step, all items or none.
 
+use crate::ids::KeyId;
 use crate::ledger::decide::{first_time, quota_denial};
 use crate::ledger::demand::{Demand, Line, line};
-use crate::ledger::{Book, Counted, DRAW_LINE, Denial, Event, OpenPeriod, Outcome, Record, Recorded, Refusal, Verb};
+use crate::ledger::{
+    Book, Counted, DRAW_LINE, Denial, Event, OpenPeriod, Outcome, Record, Recorded, Refusal, Verb, slice,
+};
 use crate::time::Timestamp;
 use std::time::Duration;
 
@@ -12,7 +15,12 @@ pub const OCCURRED_AGE_MAX: Duration = Duration::from_hours(35 * 24);
 pub const OCCURRED_AHEAD_MAX: Duration = Duration::from_mins(5);
 
 /// Counts a record, repeats its first answer, or denies it.
-pub(crate) fn record(book: &mut Book, record: &Record, now: Timestamp) -> Result<Outcome<Recorded>, Refusal> {
+pub(crate) fn record(
+    book: &mut Book,
+    record: &Record,
+    by: Option<&KeyId>,
+    now: Timestamp,
+) -> Result<Outcome<Recorded>, Refusal> {
     if let Some(events) = first_time(book, &record.request_id, |events| same(events, record))? {
         return Ok(Outcome::Allowed(answer(events, Repeat::Yes)));
     }
@@ -26,11 +34,14 @@ pub(crate) fn record(book: &mut Book, record: &Record, now: Timestamp) -> Result
         Ok(open) => open,
         Err(denial) => return Ok(Outcome::Denied(denial)),
     };
-    let plan = match plan(book, record, open, now)? {
+    let plan = match plan(book, record, (open, by), now)? {
         Ok(plan) => plan,
         Err(denial) => return Ok(Outcome::Denied(denial)),
     };
     let events = count(book, record, open, &plan, now);
+    for event in &events {
+        slice::count(&mut book.slices, by, event);
+    }
     Ok(Outcome::Allowed(answer(book.append(&record.request_id, events), Repeat::No)))
 }
 
@@ -53,7 +64,7 @@ struct Step {
 fn plan(
     book: &Book,
     record: &Record,
-    open: OpenPeriod,
+    (open, by): (OpenPeriod, Option<&KeyId>),
     now: Timestamp,
 ) -> Result<Result<Vec<Step>, Box<Denial>>, Refusal> {
     let lines = record.items.iter().map(|item| line(&book.counters, open.no, &item.metric, item.units.get()));
@@ -62,6 +73,7 @@ fn plan(
     let mut steps = Vec::with_capacity(lines.len());
     for line in &lines {
         let against = demand.against(&book.counters, line, book.head.spend_cap)?;
+        let against = against.or_else(|| slice::against((&book.slices, by), &book.counters, (&demand, line)));
         demand.take(line);
         let would_deny = against.is_some() && record.force.is_none();
         if let Some(against) = against.filter(|_| would_deny && book.head.strict) {

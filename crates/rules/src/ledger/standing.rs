@@ -1,8 +1,8 @@
 //! What is left now, and the check that is answered from it without any I/O.
 
-use crate::ids::Metric;
+use crate::ids::{KeyId, Metric};
 use crate::ledger::demand::{self, Demand, line};
-use crate::ledger::{Book, Checked, Counter, Head, Outcome, Reason, Refusal};
+use crate::ledger::{Book, Checked, Counter, Head, Outcome, Reason, Refusal, Slice, slice};
 use crate::quantity::Units;
 use crate::subscription::Access;
 use crate::time::Timestamp;
@@ -14,6 +14,8 @@ pub struct Standing {
     pub head: Head,
     /// The counters of the open period.
     pub counters: Vec<Counter>,
+    /// The slices of its keys in the open period.
+    pub slices: Vec<Slice>,
     /// When it must be read again: the earliest end of period, trial, grace, override, grant and hold.
     pub valid_until: Timestamp,
 }
@@ -27,18 +29,26 @@ pub struct Check {
     pub units: Units,
 }
 
-/// Answers a check from a standing. Changes nothing.
+/// Answers a check from a standing. Changes nothing. `by` is the key that asks, where it has a slice.
 ///
 /// # Errors
 /// [`Refusal::UnknownMetric`], or [`Refusal::TotalTooLarge`] where so many units could not be counted.
-pub fn check(standing: &Standing, check: &Check, clock: Timestamp) -> Result<Outcome<Checked>, Refusal> {
+pub fn check(
+    standing: &Standing,
+    check: &Check,
+    by: Option<&KeyId>,
+    clock: Timestamp,
+) -> Result<Outcome<Checked>, Refusal> {
     let head = &standing.head;
     let now = head.period.map_or(clock, |open| clock.max(open.period.start));
     let units = check.units.get();
     let reason = match (head.access, head.period) {
         (Access::Allowed, Some(open)) => {
             let line = line(&standing.counters, open.no, &check.metric, units)?;
-            let against = Demand::default().against(&standing.counters, &line, head.spend_cap)?;
+            let demand = Demand::default();
+            let against = demand.against(&standing.counters, &line, head.spend_cap)?;
+            let sliced = || slice::against((&standing.slices, by), &standing.counters, (&demand, &line));
+            let against = against.or_else(sliced);
             let counter = |index: usize| standing.counters.get(index).expect("its place was found in this standing");
             let would_deny = against.is_some();
             if let Some(against) = against.filter(|_| head.strict) {

@@ -11,6 +11,8 @@ use crate::time::Timestamp;
 use proptest::prelude::*;
 use std::time::Duration;
 
+mod slices;
+
 const START: Timestamp = Timestamp::from_seconds(1_768_467_600);
 
 fn metric(index: usize) -> Metric {
@@ -43,6 +45,7 @@ fn book(included: Option<i64>, policy: OveragePolicy, strict: bool) -> Book {
         spend_cap: None,
         valid_until: period.end,
         org_name: "Acme".to_owned(),
+        sliced: false,
     };
     let limit = Limit { included, granted: 2, policy, version: 1 };
     let counter =
@@ -142,7 +145,7 @@ fn run(book: &mut Book, steps: &[Step]) -> Vec<Result<Answer, Refusal>> {
     let mut answers = Vec::new();
     for step in steps {
         now = now.plus(Duration::from_secs(step.seconds.into()));
-        answers.push(decide(book, &step.command, now));
+        answers.push(decide(book, &step.command, None, now));
         check_invariants(book);
     }
     answers
@@ -158,7 +161,7 @@ proptest! {
         let mut now = START;
         for step in &steps {
             now = now.plus(Duration::from_secs(step.seconds.into()));
-            let answer = decide(&mut book, &step.command, now);
+            let answer = decide(&mut book, &step.command, None, now);
             let expected = oracle.answer(&step.command, now);
             prop_assert_eq!(super::oracle::word(&answer), expected, "{:?}", step.command);
             check_invariants(&book);
@@ -184,9 +187,9 @@ proptest! {
         let mut now = START;
         for step in &steps {
             now = now.plus(Duration::from_secs(step.seconds.into()));
-            let first = decide(&mut book, &step.command, now);
+            let first = decide(&mut book, &step.command, None, now);
             let (events, counters) = (book.appended.len(), book.counters.clone());
-            let again = decide(&mut book, &step.command, now);
+            let again = decide(&mut book, &step.command, None, now);
             prop_assert_eq!(super::oracle::content(&first), super::oracle::content(&again));
             prop_assert_eq!((events, counters), (book.appended.len(), book.counters.clone()));
         }
@@ -200,7 +203,7 @@ proptest! {
             now = now.plus(Duration::from_secs(step.seconds.into()));
             book.expire_holds(now);
             let (events, counters, holds) = (book.appended.len(), book.counters.clone(), book.holds.clone());
-            let answer = decide(&mut book, &step.command, now);
+            let answer = decide(&mut book, &step.command, None, now);
             if super::oracle::content(&answer).is_err() {
                 prop_assert_eq!((events, counters, holds), (book.appended.len(), book.counters.clone(), book.holds.clone()));
             }
@@ -213,8 +216,8 @@ proptest! {
         book.counters[0].used = used;
         book.counters[0].held = held;
         let asked_for = Check { metric: metric(0), units: units(asked) };
-        let checked = matches!(check(&Standing::from(&book), &asked_for, START), Ok(Outcome::Allowed(_)));
-        let recorded = matches!(decide(&mut book, &record(1, vec![(0, asked)], false), START), Ok(Answer::Recorded(Outcome::Allowed(_))));
+        let checked = matches!(check(&Standing::from(&book), &asked_for, None, START), Ok(Outcome::Allowed(_)));
+        let recorded = matches!(decide(&mut book, &record(1, vec![(0, asked)], false), None, START), Ok(Answer::Recorded(Outcome::Allowed(_))));
         prop_assert_eq!(checked, recorded);
     }
 
@@ -223,7 +226,7 @@ proptest! {
         let mut book = book(Some(i64::MAX), OveragePolicy::HardStop, true);
         book.counters[0].limit.granted = granted;
         book.counters[0].used = used;
-        let answer = decide(&mut book, &record(1, vec![(0, asked), (0, asked)], true), START);
+        let answer = decide(&mut book, &record(1, vec![(0, asked), (0, asked)], true), None, START);
         match answer {
             Ok(_) => prop_assert!(book.counters[0].used <= TOTAL_MAX && book.counters[0].used > used),
             Err(refusal) => {
@@ -238,7 +241,7 @@ proptest! {
 fn a_slow_clock_writes_into_the_open_period_never_before_it() {
     let mut book = book(Some(10), OveragePolicy::HardStop, true);
     let early = START.minus(Duration::from_hours(5));
-    decide(&mut book, &record(1, vec![(0, 1)], false), early).unwrap();
+    decide(&mut book, &record(1, vec![(0, 1)], false), None, early).unwrap();
     assert_eq!(book.appended[0].recorded_at, START);
 }
 

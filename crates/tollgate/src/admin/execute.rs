@@ -22,11 +22,11 @@ pub(crate) async fn execute(context: &Context, request: Request) -> Result<Value
     match request {
         Request::Clock => Ok(json!({"now": engine.now()})),
         Request::Advance { how } => advance(context, how).await,
-        Request::KeysCreate { org: None, name, scopes: _, expires_at } => {
+        Request::KeysCreate { org: None, name, scopes: _, expires_at, quota: _ } => {
             keys::create_operator(engine, name, expires_at).await
         }
-        Request::KeysCreate { org: Some(org), name, scopes, expires_at } => {
-            keys::create(engine, &org, keys::Wanted { name, scopes, expires_at }).await
+        Request::KeysCreate { org: Some(org), name, scopes, expires_at, quota } => {
+            keys::create(engine, &org, keys::Wanted { name, scopes, expires_at, quota }).await
         }
         Request::KeysList { org: Some(org) } => keys::list(engine, &org).await,
         Request::KeysList { org: None } => keys::list_operators(engine).await,

@@ -1,5 +1,7 @@
 //! Keys, for the operator's commands.
 
+use std::collections::BTreeMap;
+
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tollgate_engine::paging::Paging;
@@ -18,6 +20,8 @@ pub(super) struct Wanted {
     pub(super) scopes: Option<Vec<String>>,
     /// When it stops working.
     pub(super) expires_at: Option<String>,
+    /// Units it may use of each metric in a period.
+    pub(super) quota: BTreeMap<String, i64>,
 }
 
 /// Makes an org's key; its secret is in the answer and nowhere else.
@@ -25,7 +29,7 @@ pub(super) async fn create(engine: &Engine, org_id: &str, wanted: Wanted) -> Res
     let scope = org(engine, Permission::KeysWrite, org_id).await?;
     let scopes = wanted.scopes.map(|words| words.iter().map(|word| scope_named(word)).collect()).transpose()?;
     let expires_at = wanted.expires_at.map(|text| time("--expires-at", &text)).transpose()?;
-    let create = keys::Create { name: wanted.name, scopes, expires_at };
+    let create = keys::Create { name: wanted.name, scopes, expires_at, quota: wanted.quota };
     let created = keys::create(engine, &caller(), &scope, create).await.map_err(|error| failed(&error))?;
     Ok(with_secret(&created))
 }
@@ -86,7 +90,7 @@ pub(super) async fn list_operators(engine: &Engine) -> Result<Value, Failure> {
 /// Gives a key a new secret; the old one works a while longer.
 pub(super) async fn rotate(engine: &Engine, org_id: &str, key: &str) -> Result<Value, Failure> {
     let scope = org(engine, Permission::KeysWrite, org_id).await?;
-    let created = keys::rotate(engine, &scope, &key_id(key)?).await.map_err(|error| failed(&error))?;
+    let created = keys::rotate(engine, &caller(), &scope, &key_id(key)?).await.map_err(|error| failed(&error))?;
     Ok(with_secret(&created))
 }
 
@@ -109,6 +113,11 @@ fn key_id(text: &str) -> Result<KeyId, Failure> {
 }
 
 fn shown(key: &keys::Key) -> Value {
+    let quota: BTreeMap<&str, Value> = key
+        .quota
+        .iter()
+        .map(|(metric, share)| (metric.as_str(), json!({"units": share.units, "used": share.used, "held": share.held})))
+        .collect();
     json!({
         "keyId": key.key_id,
         "name": key.name,
@@ -118,6 +127,7 @@ fn shown(key: &keys::Key) -> Value {
         "expiresAt": key.expires_at,
         "revokedAt": key.revoked_at,
         "lastUsedAt": key.last_used_at,
+        "quota": quota,
     })
 }
 
@@ -132,7 +142,9 @@ fn failed(error: &keys::Error) -> Failure {
         keys::Error::NotFound => failure.exit(Exit::NotFound),
         keys::Error::Invalid { .. } => failure.exit(Exit::Usage),
         keys::Error::Escalation => failure.exit(Exit::Denied),
-        keys::Error::TooMany(_) | keys::Error::Ended(_) | keys::Error::Closed => failure.exit(Exit::Conflict),
+        keys::Error::TooMany(_) | keys::Error::TooManyQuotas(_) | keys::Error::Ended(_) | keys::Error::Closed => {
+            failure.exit(Exit::Conflict)
+        }
         keys::Error::Database(_) => failure.exit(Exit::Unreachable),
     }
 }

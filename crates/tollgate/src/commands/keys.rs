@@ -1,5 +1,7 @@
 //! `tollgate keys create|list|rotate|revoke`: with a running server over its socket, else on its files.
 
+use std::collections::BTreeMap;
+
 use clap::ArgMatches;
 use serde_json::Value;
 
@@ -40,6 +42,7 @@ fn request(verb: &str, inner: &ArgMatches, text: &dyn Fn(&str) -> Option<String>
             name: text("name").unwrap_or_default(),
             scopes: text("scopes").map(|scopes| scopes.split(',').map(str::to_owned).collect()),
             expires_at: text("expires-at"),
+            quota: text("quota").map(|quota| quota_of(&quota)).transpose()?.unwrap_or_default(),
         }),
         "list" => Ok(Request::KeysList { org }),
         "rotate" => {
@@ -48,6 +51,16 @@ fn request(verb: &str, inner: &ArgMatches, text: &dyn Fn(&str) -> Option<String>
         }
         _ => Ok(Request::KeysRevoke { org, key }),
     }
+}
+
+/// `api_call=1000,tokens=50000`.
+fn quota_of(text: &str) -> Result<BTreeMap<String, i64>, Failure> {
+    let wrong = |part: &str| Failure::usage(format!("--quota {part}: not METRIC=UNITS"));
+    let parts = text.split(',').map(|part| {
+        let (metric, units) = part.split_once('=').ok_or_else(|| wrong(part))?;
+        Ok((metric.trim().to_owned(), units.trim().parse::<i64>().map_err(|_| wrong(part))?))
+    });
+    parts.collect()
 }
 
 fn made_in_words(made: &Value, org: Option<&str>) -> String {

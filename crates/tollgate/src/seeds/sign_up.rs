@@ -48,7 +48,12 @@ async fn make(engine: &Engine, org: &Org) -> Result<OrgScope, Failure> {
 }
 
 async fn key(engine: &Engine, scope: &OrgScope) -> Result<String, Failure> {
-    let create = keys::Create { name: String::from("demo"), scopes: Some(Scope::ALL.to_vec()), expires_at: None };
+    let create = keys::Create {
+        name: String::from("demo"),
+        scopes: Some(Scope::ALL.to_vec()),
+        expires_at: None,
+        quota: Default::default(),
+    };
     let created = keys::create(engine, &Caller::local_operator(), scope, create).await;
     let created = created.map_err(Failure::during(format!("making a key for {}", scope.org_id())))?;
     Ok(created.secret.expose_secret().to_owned())

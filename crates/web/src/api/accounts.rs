@@ -104,7 +104,7 @@ async fn sign_in(call: Call) -> Result<Answer, ApiError> {
 }
 
 /// The session that the browser had until now ends with the new one.
-async fn end_former(call: &Call) {
+pub(crate) async fn end_former(call: &Call) {
     let Some(secret) = caller::session_cookie(&call.app, &call.parts.headers) else { return };
     if let Ok(former) = tollgate_engine::access::authenticate_session(call.app.engine(), secret).await
         && let Err(error) = accounts::sign_out(call.app.engine(), &former).await
@@ -153,14 +153,14 @@ async fn refresh(call: Call) -> Result<Answer, ApiError> {
 }
 
 /// The session's cookie: for this host only, unreadable by scripts, never sent along by other sites' forms.
-fn cookie(call: &Call, value: &str, seconds: u64) -> HeaderValue {
+pub(crate) fn cookie(call: &Call, value: &str, seconds: u64) -> HeaderValue {
     let name = caller::cookie_name(&call.app);
     let secure = if name.starts_with("__Host-") { "; Secure" } else { "" };
     HeaderValue::try_from(format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}"))
         .expect("hexadecimal digits fit a header")
 }
 
-fn refused(error: Error) -> ApiError {
+pub(crate) fn refused(error: Error) -> ApiError {
     match error {
         Error::Credentials => {
             ApiError::new(&errors::UNAUTHORIZED, "E-mail or password is wrong, or the address is not verified yet.")

@@ -2,7 +2,7 @@
 
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
-use tollgate_engine::activation::{self, Error, Site};
+use tollgate_engine::activation::{self, Error, Proof, Site};
 use tollgate_rules::access::Permission;
 use utoipa::{IntoParams, ToSchema};
 
@@ -81,7 +81,8 @@ struct SiteBody {
     created_at: String,
     /// When the org proved that the domain is its own.
     verified_at: Option<String>,
-    /// What proves it: the only line of `https://<domain>/.well-known/tollgate-activation/<challenge>`.
+    /// What proves it: the only line of `https://<domain>/.well-known/tollgate-activation/<challenge>`, or a TXT record of
+    /// `_tollgate-activation.<domain>`.
     challenge: String,
 }
 
@@ -130,24 +131,45 @@ async fn revoke(call: Call) -> Result<Answer, ApiError> {
     Ok(Answer::data(&SiteBody::from(&site)))
 }
 
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SiteVerifyBody {
+    /// The org; may be left out with a credential of one org.
+    org_id: Option<String>,
+    /// The site.
+    site_id: String,
+    /// Where to look: `file` or `dns`; both when left out.
+    proof: Option<String>,
+}
+
 /// Proves that a site's domain is the org's
 ///
-/// Put the site's `challenge` at `https://<domain>/.well-known/tollgate-activation/<challenge>` first; it is read once, over public
-/// addresses only.
-#[utoipa::path(post, path = "/api/activation/sites.verify", tag = "activation", request_body = SiteIdBody,
+/// Put the site's `challenge` at `https://<domain>/.well-known/tollgate-activation/<challenge>` first (read over public addresses only),
+/// or into a TXT record of `_tollgate-activation.<domain>`.
+#[utoipa::path(post, path = "/api/activation/sites.verify", tag = "activation", request_body = SiteVerifyBody,
     responses((status = 200, description = "The site after it", body = SiteBody)))]
 async fn verify(call: Call) -> Result<Answer, ApiError> {
-    let body: SiteIdBody = call.json()?;
+    let body: SiteVerifyBody = call.json()?;
+    let proof = match body.proof.as_deref() {
+        None => None,
+        Some("file") => Some(Proof::File),
+        Some("dns") => Some(Proof::Dns),
+        Some(_) => return Err(ApiError::field("/proof", "must be file or dns")),
+    };
     let scope = call.org(body.org_id.as_deref()).await?;
-    let site = activation::verify_site(call.app.engine(), &scope, &body.site_id).await.map_err(refused)?;
+    let site = activation::verify_site(call.app.engine(), &scope, &body.site_id, proof).await.map_err(refused)?;
     Ok(Answer::data(&SiteBody::from(&site)))
 }
 
-fn refused(error: Error) -> ApiError {
+/// A refusal of activation in our words.
+pub(crate) fn refused(error: Error) -> ApiError {
     match error {
         Error::NotFound => ApiError::not_found(),
         Error::BadDomain => ApiError::field("/siteDomain", format!("must be {error}")),
         Error::Escalation => ApiError::new(&errors::FORBIDDEN, "A credential cannot grant more than it holds."),
+        Error::TooManyGuesses(seconds) => {
+            ApiError::new(&errors::RATE_LIMITED, format!("{error}.")).retry_after(seconds)
+        }
         Error::NotProven(_) => ApiError::new(&errors::CONFLICT, format!("{error}.")),
         Error::Closed => ApiError::new(&errors::CONFLICT, format!("{error}.")),
         Error::Database(error) => failures::database(&error),
@@ -156,7 +178,11 @@ fn refused(error: Error) -> ApiError {
         | Error::InvalidClient
         | Error::UnauthorizedClient
         | Error::InvalidScope(_)
-        | Error::TooManyGuesses(_)
+        | Error::Pending
+        | Error::SlowDown(_)
+        | Error::Denied
+        | Error::CodeExpired
+        | Error::TooManyDevices(_)
         | Error::BadCursor(_)
         | Error::Tokens(_) => {
             tracing::error!(%error, "a use case of sites answered for another one; this is a bug");

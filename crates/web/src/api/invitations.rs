@@ -82,20 +82,22 @@ struct IssuedBody {
     email: String,
     /// What they will be.
     role: &'static str,
-    /// What is presented to accept it; shown to whoever invites, so that it can be handed on without a mail server.
-    code: String,
+    /// What is presented to accept it; shown to whoever invites, so that it can be handed on without a mail server. Not there where
+    /// Clerk keeps the members and sends the letters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
     /// From when on it cannot be accepted.
     expires_at: String,
 }
 
 fn issued(issued: &Issued) -> IssuedBody {
-    let (invitation, code) = (&issued.invitation, issued.code.expose_secret());
+    let invitation = &issued.invitation;
     IssuedBody {
         invitation_id: invitation.invitation_id.clone(),
         org_id: invitation.org_id.to_string(),
         email: invitation.email.clone(),
         role: invitation.role.as_str(),
-        code: code.to_owned(),
+        code: issued.code.as_ref().map(|code| code.expose_secret().to_owned()),
         expires_at: invitation.expires_at.to_string(),
     }
 }
@@ -103,7 +105,8 @@ fn issued(issued: &Issued) -> IssuedBody {
 /// Invites somebody by letter, with a code
 ///
 /// An invitation that waits for the same address is withdrawn. The code is also in the answer, so that it can be handed on
-/// without a mail server; only an account with the verified address can use it.
+/// without a mail server; only an account with the verified address can use it. Where Clerk keeps the members, it invites, and there is
+/// no code.
 #[utoipa::path(post, path = "/api/invitations", tag = "members", request_body = InviteBody,
     responses((status = 200, description = "The invitation with its code", body = IssuedBody)))]
 async fn create(call: Call) -> Result<Answer, ApiError> {

@@ -1,8 +1,10 @@
 //! API keys of an org.
 
+use std::collections::BTreeMap;
+
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
-use tollgate_engine::keys::{self, Create, Created, Error, Key};
+use tollgate_engine::keys::{self, Create, Created, Error, Key, Share};
 use tollgate_rules::access::{Permission, Scope};
 use tollgate_rules::ids::KeyId;
 use utoipa::{IntoParams, ToSchema};
@@ -35,6 +37,9 @@ struct KeyCreateBody {
     scopes: Option<Vec<String>>,
     /// From when on it is not valid; never when left out.
     expires_at: Option<String>,
+    /// Its slice of the org's allowance: metric to units it may use in a period, a hard stop of its own. Keys that follow it by
+    /// rotation share it.
+    quota: Option<BTreeMap<String, i64>>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -48,33 +53,40 @@ struct CreatedBody {
     scopes: Vec<&'static str>,
     /// When it was made.
     created_at: String,
+    /// Its slice of the org's allowance, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quota: Option<BTreeMap<String, i64>>,
 }
 
 impl From<&Created> for CreatedBody {
     fn from(created: &Created) -> Self {
+        let shares = created.key.quota.iter();
+        let quota: BTreeMap<String, i64> = shares.map(|(metric, share)| (metric.to_string(), share.units)).collect();
         Self {
             key_id: created.key.key_id.to_string(),
             secret: created.secret.expose_secret().to_owned(),
             scopes: words(&created.key.scopes),
             created_at: created.key.created_at.to_string(),
+            quota: (!quota.is_empty()).then_some(quota),
         }
     }
 }
 
 /// Makes a key
 ///
-/// The secret is shown once. A key cannot make one that may do more than itself.
+/// The secret is shown once. A key cannot make one that may do more than itself, and one with a `quota` makes none. With a
+/// `quota` the key may use at most its slice of the org's allowance in each period; a denial names the slice.
 #[utoipa::path(post, path = "/api/keys.create", tag = "keys", request_body = KeyCreateBody,
     responses((status = 200, description = "The key with its secret", body = CreatedBody)))]
 async fn create(call: Call) -> Result<Answer, ApiError> {
-    let body: KeyCreateBody = call.json()?;
+    let body: KeyCreateBody = call.free_json()?;
     let mut fields = Fields::default();
     fields.text("/name", &body.name);
     let expires_at = fields.time_if("/expiresAt", body.expires_at.as_deref());
     let scopes = body.scopes.map(|words| scopes(&words, &mut fields));
     fields.done()?;
     let scope = call.org(body.org_id.as_deref()).await?;
-    let create = Create { name: body.name, scopes, expires_at };
+    let create = Create { name: body.name, scopes, expires_at, quota: body.quota.unwrap_or_default() };
     let created = keys::create(call.app.engine(), &call.caller, &scope, create).await.map_err(refused)?;
     Ok(Answer::data(&CreatedBody::from(&created)))
 }
@@ -125,10 +137,35 @@ struct KeyBody {
     rotated_to: Option<String>,
     /// When it was used last, to about a minute.
     last_used_at: Option<String>,
+    /// Its slice of the org's allowance by metric, as it stands in this period; null where it has none.
+    quota: Option<BTreeMap<String, ShareBody>>,
+}
+
+/// A key's slice of one metric.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct ShareBody {
+    /// Units it may use in a period.
+    units: i64,
+    /// Units it used in this period, with the other keys of its line.
+    used: i64,
+    /// Units its open holds hold.
+    held: i64,
+    /// What is left of it.
+    remaining: i64,
+}
+
+impl From<&Share> for ShareBody {
+    fn from(share: &Share) -> Self {
+        Self { units: share.units, used: share.used, held: share.held, remaining: share.remaining() }
+    }
 }
 
 impl From<&Key> for KeyBody {
     fn from(key: &Key) -> Self {
+        let shares = key.quota.iter();
+        let quota: BTreeMap<String, ShareBody> =
+            shares.map(|(metric, share)| (metric.to_string(), ShareBody::from(share))).collect();
         Self {
             key_id: key.key_id.to_string(),
             name: key.name.clone(),
@@ -139,6 +176,7 @@ impl From<&Key> for KeyBody {
             revoked_at: key.revoked_at.map(|at| at.to_string()),
             rotated_to: key.rotated_to.as_ref().map(ToString::to_string),
             last_used_at: key.last_used_at.map(|at| at.to_string()),
+            quota: (!quota.is_empty()).then_some(quota),
         }
     }
 }
@@ -164,13 +202,15 @@ struct KeyIdBody {
 }
 
 /// Follows a key by a new one; the old one lives on for 24 hours
+///
+/// An earlier key of the same line that is still alive ends at once: two secrets live, never three.
 #[utoipa::path(post, path = "/api/keys.rotate", tag = "keys", request_body = KeyIdBody,
     responses((status = 200, description = "The new key with its secret", body = CreatedBody)))]
 async fn rotate(call: Call) -> Result<Answer, ApiError> {
     let body: KeyIdBody = call.json()?;
     let scope = call.org(body.org_id.as_deref()).await?;
     let key_id = KeyId::parse(&body.key_id).map_err(|_| ApiError::not_found())?;
-    let created = keys::rotate(call.app.engine(), &scope, &key_id).await.map_err(refused)?;
+    let created = keys::rotate(call.app.engine(), &call.caller, &scope, &key_id).await.map_err(refused)?;
     Ok(Answer::data(&CreatedBody::from(&created)))
 }
 
@@ -190,7 +230,9 @@ fn refused(error: Error) -> ApiError {
         Error::NotFound => ApiError::not_found(),
         Error::Invalid { field, rule } => ApiError::field(&format!("/{field}"), rule),
         Error::Escalation => ApiError::new(&errors::FORBIDDEN, "A key cannot make one that may do more than itself."),
-        Error::TooMany(_) | Error::Ended(_) | Error::Closed => ApiError::new(&errors::CONFLICT, format!("{error}.")),
+        Error::TooMany(_) | Error::TooManyQuotas(_) | Error::Ended(_) | Error::Closed => {
+            ApiError::new(&errors::CONFLICT, format!("{error}."))
+        }
         Error::Database(error) => failures::database(&error),
     }
 }

@@ -176,6 +176,7 @@ pub(super) fn refused(error: Error) -> ApiError {
         Error::LastOwner | Error::AlreadyMember | Error::TooMany(_) | Error::Closed => {
             ApiError::new(&errors::CONFLICT, format!("{error}."))
         }
+        Error::Elsewhere(error) => failures::elsewhere(&error),
         Error::Refused(refused) => caller::refusal(refused),
         Error::Database(error) => failures::database(&error),
     }

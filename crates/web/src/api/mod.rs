@@ -1,6 +1,6 @@
 //! The JSON routes, one file per noun. Each file opens with its part of the route table.
 
-mod accounts;
+pub(crate) mod accounts;
 mod activation;
 mod adjustment_answers;
 mod adjustment_lists;
@@ -8,6 +8,7 @@ mod adjustments;
 mod alerts;
 mod billing;
 pub(crate) mod clock;
+mod devices;
 mod endpoints;
 mod entitlements;
 mod flags;
@@ -23,7 +24,7 @@ mod keys;
 pub(crate) mod ledger;
 mod members;
 mod migrate;
-mod oauth;
+pub(crate) mod oauth;
 mod operate;
 mod orgs;
 mod overrides;
@@ -42,6 +43,7 @@ mod usage_lists;
 
 use crate::routes::Route;
 
+pub(crate) use activation::refused as refused_activation;
 pub(crate) use quota::DENIALS;
 
 /// Every JSON route, in the order of the documentation.
@@ -54,6 +56,7 @@ pub(crate) fn routes() -> Vec<Route> {
         keys::routes(),
         activation::routes(),
         oauth::routes(),
+        devices::routes(),
         plans::routes(),
         plan_changes::routes(),
         billing::routes(),

@@ -8,18 +8,22 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tollgate_engine::activation::{self, Error, Redeem, Refresh};
-use tollgate_engine::tokens;
+use tollgate_engine::tokens::{self, dpop};
 use tollgate_rules::access::{Permission, Scope};
 use utoipa::ToSchema;
 
 use crate::answer::Answer;
 use crate::api_error::{ApiError, bytes_of};
 use crate::call::Call;
+use crate::caller;
 use crate::routes::{Access, Route, Spec};
 use form::Form;
 
-mod form;
+mod device;
+pub(crate) mod form;
 
+/// The grant of plugins that wait for approval (RFC 8628).
+const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 /// The grant by which a plugin exchanges an activation code.
 const ACTIVATION_CODE: &str = "urn:tollgate:oauth:grant-type:activation-code";
 /// How long others may keep the key set.
@@ -28,6 +32,7 @@ const KEYS_CACHE: HeaderValue = HeaderValue::from_static("public, max-age=300");
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::new::<__path_token, _, _>(Access::Public, token),
+        device::route(),
         Route::new::<__path_revoke, _, _>(Access::Public, revoke),
         Route::new::<__path_introspect, _, _>(Access::Org(Permission::SitesRead), introspect),
         Route::new::<__path_metadata, _, _>(Access::Public, metadata),
@@ -39,12 +44,15 @@ pub(crate) fn routes() -> Vec<Route> {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only its description is used: bodies are read as forms")]
 struct TokenForm {
-    /// `urn:tollgate:oauth:grant-type:activation-code`, `refresh_token` or `client_credentials`.
+    /// `urn:tollgate:oauth:grant-type:activation-code`, `urn:ietf:params:oauth:grant-type:device_code`, `refresh_token` or
+    /// `client_credentials`.
     grant_type: String,
     /// The activation code, as it was typed.
     code: Option<String>,
     /// The site's own address: needed with a code, compared with the bound one on a refresh.
     site_url: Option<String>,
+    /// The device code, which `/oauth/device_authorization` gave.
+    device_code: Option<String>,
     /// The refresh token.
     refresh_token: Option<String>,
     /// The id of the org's key; may be left out.
@@ -59,7 +67,7 @@ struct TokenForm {
 struct TokenBody {
     /// The access token, a JWT for this server.
     access_token: String,
-    /// `Bearer`.
+    /// `Bearer`, or `DPoP` where the tokens are bound to a key.
     token_type: &'static str,
     /// Seconds it is valid for.
     expires_in: u64,
@@ -80,14 +88,15 @@ struct TokenBody {
 
 /// Gives access tokens
 ///
-/// For a plugin on a site (activation code, then refresh tokens, each used once), and for a holder of an org's key
+/// For a plugin on a site (activation code or device code, then refresh tokens, each used once), and for a holder of an org's key
 /// (`client_credentials`: ten minutes, the same scopes or fewer). Refresh at two thirds of `expires_in`, keep the new refresh
-/// token before using it, and never loop on `invalid_grant`.
+/// token before using it, and never loop on `invalid_grant`. With a `DPoP` header (RFC 9449, ES256 or EdDSA) a site's tokens are bound to
+/// its key: they are good only with proofs of it, under the scheme `DPoP`.
 #[utoipa::path(post, path = "/oauth/token", tag = "activation",
     request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "The tokens", body = TokenBody, extensions(("x-bare" = json!(true)))),
-        (status = 400, description = "`invalid_request`, `invalid_grant`, `invalid_scope`, `unauthorized_client` or `unsupported_grant_type`", body = OAuthError),
+        (status = 400, description = "`invalid_request`, `invalid_grant`, `invalid_scope`, `unauthorized_client`, `unsupported_grant_type`; while a device waits `authorization_pending`, `slow_down`, `access_denied`, `expired_token`", body = OAuthError),
         (status = 401, description = "`invalid_client`", body = OAuthError)))]
 async fn token(call: Call) -> Result<Answer, ApiError> {
     Ok(granted(&call).await.unwrap_or_else(Refusal::into_answer))
@@ -105,6 +114,7 @@ async fn granted(call: &Call) -> Result<Answer, Refusal> {
     let form = Form::read(call)?;
     match form.needed("grant_type")? {
         ACTIVATION_CODE => of_code(call, &form).await,
+        DEVICE_CODE => of_device(call, &form).await,
         "refresh_token" => of_refresh(call, &form).await,
         "client_credentials" => of_key(call, &form).await,
         other => {
@@ -115,9 +125,17 @@ async fn granted(call: &Call) -> Result<Answer, Refusal> {
 }
 
 async fn of_code(call: &Call, form: &Form) -> Result<Answer, Refusal> {
+    let address = call.address().map(|address| address.to_string());
+    let jkt = proven(call)?;
     let redeem =
-        Redeem { code: form.needed("code")?.to_owned(), site_url: form.needed("site_url")?.to_owned(), address: None };
+        Redeem { code: form.needed("code")?.to_owned(), site_url: form.needed("site_url")?.to_owned(), address, jkt };
     let granted = activation::redeem(call.app.engine(), redeem).await?;
+    Ok(site_answer(&granted))
+}
+
+async fn of_device(call: &Call, form: &Form) -> Result<Answer, Refusal> {
+    let device_code = SecretString::from(form.needed("device_code")?.to_owned());
+    let granted = activation::device::poll(call.app.engine(), &device_code, proven(call)?).await?;
     Ok(site_answer(&granted))
 }
 
@@ -125,6 +143,7 @@ async fn of_refresh(call: &Call, form: &Form) -> Result<Answer, Refusal> {
     let refresh = Refresh {
         token: SecretString::from(form.needed("refresh_token")?.to_owned()),
         site_url: form.get("site_url").map(str::to_owned),
+        jkt: proven(call)?,
     };
     let granted = activation::refresh(call.app.engine(), refresh).await?;
     Ok(site_answer(&granted))
@@ -147,6 +166,22 @@ async fn of_key(call: &Call, form: &Form) -> Result<Answer, Refusal> {
             site: None,
         },
     ))
+}
+
+/// The key that the `DPoP` header proves, where there is one.
+fn proven(call: &Call) -> Result<Option<String>, Refusal> {
+    let refused = || Refusal::bad("invalid_dpop_proof", "The proof of possession is not valid (any more).");
+    match caller::proof(&call.parts) {
+        Ok(None) => Ok(None),
+        Ok(Some(proof)) => match dpop::check(call.app.engine(), &proof, None) {
+            Ok(jkt) => Ok(Some(jkt)),
+            Err(refusal) => {
+                tracing::debug!(%refusal, "a proof of possession was not believed");
+                Err(refused())
+            }
+        },
+        Err(caller::SeveralProofs) => Err(refused()),
+    }
 }
 
 /// Who the client says it is.
@@ -184,7 +219,7 @@ fn site_answer(granted: &activation::Granted) -> Answer {
         200,
         &TokenBody {
             access_token: granted.access.token.expose_secret().to_owned(),
-            token_type: "Bearer",
+            token_type: if granted.jkt.is_some() { "DPoP" } else { "Bearer" },
             expires_in: granted.access.lifetime.as_secs(),
             refresh_token: Some(granted.refresh.expose_secret().to_owned()),
             scope: words(&granted.scopes),
@@ -257,6 +292,9 @@ fn active(call: &Call, found: &activation::Introspected) -> Value {
     if let Some(site) = &found.site {
         told["site"] = json!(site);
     }
+    if let Some(jkt) = &found.jkt {
+        told["cnf"] = json!({ "jkt": jkt });
+    }
     if let Some(token_id) = &found.token_id {
         told["jti"] = json!(token_id);
     }
@@ -272,13 +310,15 @@ async fn metadata(call: Call) -> Result<Answer, ApiError> {
     let told = json!({
         "issuer": base,
         "token_endpoint": format!("{base}/oauth/token"),
+        "device_authorization_endpoint": format!("{base}/oauth/device_authorization"),
         "revocation_endpoint": format!("{base}/oauth/revoke"),
         "introspection_endpoint": format!("{base}/oauth/introspect"),
         "jwks_uri": format!("{base}/.well-known/jwks.json"),
         "response_types_supported": [],
-        "grant_types_supported": [ACTIVATION_CODE, "refresh_token", "client_credentials"],
+        "grant_types_supported": [ACTIVATION_CODE, "refresh_token", "client_credentials", DEVICE_CODE],
         "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
         "revocation_endpoint_auth_methods_supported": ["none"],
+        "dpop_signing_alg_values_supported": dpop::ALGORITHMS,
         "scopes_supported": scopes,
         "service_documentation": format!("{base}/docs"),
     });
@@ -324,7 +364,7 @@ fn bare(status: u16, body: &impl Serialize) -> Answer {
 }
 
 /// A refusal in the words of RFC 6749.
-struct Refusal {
+pub(crate) struct Refusal {
     status: u16,
     error: &'static str,
     description: String,
@@ -332,6 +372,11 @@ struct Refusal {
 }
 
 impl Refusal {
+    /// In the words of our own API, for pages.
+    pub(crate) fn into_api_error(self) -> ApiError {
+        ApiError::new(&crate::errors::MALFORMED, self.description)
+    }
+
     fn bad(error: &'static str, description: impl Into<String>) -> Self {
         Self { status: 400, error, description: description.into(), retry_after: None }
     }
@@ -368,9 +413,13 @@ impl From<Error> for Refusal {
             Error::OtherSite => Self::bad("invalid_grant", format!("{}.", Error::OtherSite)),
             Error::InvalidClient => Self::client(),
             Error::UnauthorizedClient | Error::Escalation => Self::bad("unauthorized_client", format!("{error}.")),
+            Error::Pending => Self::bad("authorization_pending", format!("{error}.")),
+            Error::SlowDown(_) => Self::bad("slow_down", format!("{error}.")),
+            Error::Denied => Self::bad("access_denied", format!("{error}.")),
+            Error::CodeExpired => Self::bad("expired_token", format!("{error}.")),
             Error::InvalidScope(_) => Self::bad("invalid_scope", format!("{error}.")),
             Error::BadCursor(_) => Self::bad("invalid_request", format!("{error}.")),
-            Error::TooManyGuesses(seconds) => {
+            Error::TooManyGuesses(seconds) | Error::TooManyDevices(seconds) => {
                 let base = Self::bad("slow_down", format!("{error}."));
                 Self { status: 429, retry_after: Some(seconds), ..base }
             }

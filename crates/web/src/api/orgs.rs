@@ -90,7 +90,8 @@ impl From<&Org> for OrgBody {
 
 /// Makes an org
 ///
-/// The same `orgId` and name again answers the same; another name is a conflict. Without `orgId` and `Idempotency-Key` each call
+/// The same `orgId` and name again answers the same; another name is a conflict. Where Clerk keeps the organizations, a given `orgId`
+/// must exist there with this name, else the org is made there. Without `orgId` and `Idempotency-Key` each call
 /// makes one.
 #[utoipa::path(post, path = "/api/orgs.create", tag = "orgs", request_body = OrgCreateBody,
     responses((status = 200, description = "The org", body = Created)))]
@@ -239,6 +240,7 @@ fn refused(error: Error) -> ApiError {
         }
         Error::Closed => ApiError::new(&errors::CONFLICT, "The org is closed and stays so."),
         Error::NotFound => ApiError::not_found(),
+        Error::Elsewhere(error) => failures::elsewhere(&error),
         Error::Refused(refused) => caller::refusal(refused),
         Error::Database(error) => failures::database(&error),
     }

@@ -2,6 +2,7 @@
 //! scripts, from the same engine functions the API calls.
 
 pub(crate) mod demo;
+pub(crate) mod device;
 pub(crate) mod docs;
 mod listing;
 pub(crate) mod start;

@@ -27,6 +27,29 @@ async fn an_org_is_made_once_and_its_key_works_until_it_is_revoked() {
 }
 
 #[tokio::test]
+async fn a_key_is_made_with_a_slice_of_the_allowance() {
+    let server = Server::start("key_with_a_slice").await;
+    server.operate("/api/orgs.create", &json!({"orgId": "org_acme", "name": "Acme", "ownerUserId": "u"})).await;
+    let make = |quota: serde_json::Value| json!({"orgId": "org_acme", "name": "ci", "quota": quota});
+    let made = server.operate("/api/keys.create", &make(json!({"api_call": 1000}))).await;
+    assert_eq!(made["quota"], json!({"api_call": 1000}));
+    let listed = server.get("/api/keys.list?orgId=org_acme", Some(OPERATOR_KEY)).await.json();
+    let share = json!({"units": 1000, "used": 0, "held": 0, "remaining": 1000});
+    assert_eq!(listed["data"][0]["quota"], json!({ "api_call": share }));
+    let plain = server.operate("/api/keys.create", &json!({"orgId": "org_acme", "name": "ci"})).await;
+    assert_eq!(plain.get("quota"), None, "the answer of old stays as it was");
+    let wrong = [json!({"nothing_of_ours": 1}), json!({"api_call": -1}), json!({"api_call": 1.5}), json!(["api_call"])];
+    for quota in wrong {
+        let reply = server.post("/api/keys.create", Some(OPERATOR_KEY), &make(quota.clone())).await;
+        assert_eq!((reply.status, reply.code().as_str()), (422, "validation_failed"), "{quota}: {}", reply.text);
+    }
+    let twice = r#"{"orgId":"org_acme","name":"ci","quota":{"api_call":1,"api_call":2}}"#;
+    let request = server.client.post(format!("{}/api/keys.create", server.base)).body(twice);
+    let request = request.header("content-type", "application/json");
+    assert_eq!(server.send(crate::server::with_key(request, Some(OPERATOR_KEY))).await.status, 422);
+}
+
+#[tokio::test]
 async fn an_idempotency_key_replays_the_first_answer_even_when_it_holds_a_secret() {
     let server = Server::start("idempotency").await;
     server.operate("/api/orgs.create", &json!({"orgId": "org_acme", "name": "Acme", "ownerUserId": "u"})).await;

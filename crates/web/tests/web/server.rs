@@ -79,6 +79,17 @@ impl Server {
     }
 }
 
+impl Server {
+    /// The code in the last letter to this address.
+    pub(crate) async fn letter_code(&self, email: &str) -> String {
+        tollgate_engine::jobs::run_due(&self.engine).await.unwrap();
+        let letters = self.engine.letters();
+        let letter = letters.iter().rev().find(|letter| letter.contains(&format!("To: {email}"))).expect("a letter");
+        let after = letter.split("Code: ").nth(1).expect("a code in the letter");
+        after.split_whitespace().next().unwrap().to_owned()
+    }
+}
+
 impl Reply {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))

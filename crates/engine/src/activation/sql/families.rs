@@ -29,14 +29,15 @@ pub(in crate::activation) struct NewFamily<'a> {
     pub(in crate::activation) family_id: &'a str,
     pub(in crate::activation) site_id: &'a str,
     pub(in crate::activation) scopes: &'a str,
+    pub(in crate::activation) jkt: Option<&'a str>,
     pub(in crate::activation) now: Timestamp,
     pub(in crate::activation) ends_at: Timestamp,
 }
 
 const INSERT_FAMILY: Statement = Statement::new(
     "activation.insert_family",
-    "INSERT INTO token_families (org_key, family_id, site_id, scopes, created_at, ends_at)
-     VALUES ($1, $2, $3, $4, $5, $6)",
+    "INSERT INTO token_families (org_key, family_id, site_id, scopes, created_at, ends_at, jkt)
+     VALUES ($1, $2, $3, $4, $5, $6, $7)",
 );
 
 pub(in crate::activation) async fn insert_family(
@@ -51,6 +52,7 @@ pub(in crate::activation) async fn insert_family(
         new.scopes.into(),
         new.now.into(),
         new.ends_at.into(),
+        new.jkt.into(),
     ];
     tx.execute(&INSERT_FAMILY, &args).await.map(|_| ())
 }
@@ -80,15 +82,17 @@ pub(in crate::activation) struct Family {
     pub(in crate::activation) scopes: String,
     pub(in crate::activation) ends_at: Timestamp,
     pub(in crate::activation) revoked: bool,
+    /// The thumbprint of the key it is bound to.
+    pub(in crate::activation) jkt: Option<String>,
 }
 
 const LOCK_FAMILY: Statement = Statement::split(
     "activation.lock_family",
-    "SELECT f.scopes, f.ends_at, f.revoked_at, s.domain
+    "SELECT f.scopes, f.ends_at, f.revoked_at, f.jkt, s.domain
      FROM token_families f
      JOIN sites s ON s.org_key = f.org_key AND s.site_id = f.site_id
      WHERE f.org_key = $1 AND f.family_id = $2",
-    "SELECT f.scopes, f.ends_at, f.revoked_at, s.domain
+    "SELECT f.scopes, f.ends_at, f.revoked_at, f.jkt, s.domain
      FROM token_families f
      JOIN sites s ON s.org_key = f.org_key AND s.site_id = f.site_id
      WHERE f.org_key = $1 AND f.family_id = $2
@@ -108,6 +112,7 @@ pub(in crate::activation) async fn lock_family(
             scopes: row.text("scopes")?,
             ends_at: row.time("ends_at")?,
             revoked: row.opt_time("revoked_at")?.is_some(),
+            jkt: row.opt_text("jkt")?,
         })
     };
     row.map(read).transpose()
@@ -283,11 +288,12 @@ pub(in crate::activation) struct Live {
     pub(in crate::activation) scopes: String,
     pub(in crate::activation) created_at: Timestamp,
     pub(in crate::activation) ends_at: Timestamp,
+    pub(in crate::activation) jkt: Option<String>,
 }
 
 const LIVE_TOKEN: Statement = Statement::new(
     "activation.live_token",
-    "SELECT t.org_key, o.org_id, f.site_id, s.domain, f.scopes, t.created_at, t.idle_until, f.ends_at
+    "SELECT t.org_key, o.org_id, f.site_id, s.domain, f.scopes, t.created_at, t.idle_until, f.ends_at, f.jkt
      FROM refresh_tokens t
      JOIN token_families f ON f.org_key = t.org_key AND f.family_id = t.family_id
      JOIN sites s ON s.org_key = f.org_key AND s.site_id = f.site_id
@@ -310,6 +316,7 @@ pub(in crate::activation) async fn live_token(
             scopes: row.text("scopes")?,
             created_at: row.time("created_at")?,
             ends_at: row.time("ends_at")?.min(row.time("idle_until")?),
+            jkt: row.opt_text("jkt")?,
         })
     };
     row.map(read).transpose()

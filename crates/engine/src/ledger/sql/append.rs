@@ -76,19 +76,19 @@ const SAVE_COUNTERS: Statement = Statement::split(
 const SAVE_HOLDS: Statement = Statement::split(
     "ledger.save_holds",
     "INSERT INTO usage_holds (org_key, hold_id, request_id, period_no, metric, units, would_deny, state, charged, taken_at, expires_at,
-       closed_at, answer_used, answer_held, answer_limit)
+       closed_at, answer_used, answer_held, answer_limit, slice)
      SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9, value->>10,
-            value->>11, value->>12, value->>13, value->>14
+            value->>11, value->>12, value->>13, value->>14, value->>15
      FROM json_each($1)
      WHERE TRUE
      ON CONFLICT (org_key, hold_id) DO UPDATE
      SET state = excluded.state, charged = excluded.charged, expires_at = excluded.expires_at, closed_at = excluded.closed_at,
          answer_used = excluded.answer_used, answer_held = excluded.answer_held, answer_limit = excluded.answer_limit",
     "INSERT INTO usage_holds (org_key, hold_id, request_id, period_no, metric, units, would_deny, state, charged, taken_at, expires_at,
-       closed_at, answer_used, answer_held, answer_limit)
+       closed_at, answer_used, answer_held, answer_limit, slice)
      SELECT *
      FROM UNNEST($1::BIGINT[], $2::TEXT[], $3::TEXT[], $4::BIGINT[], $5::TEXT[], $6::BIGINT[], $7::BIGINT[], $8::TEXT[], $9::BIGINT[],
-       $10::BIGINT[], $11::BIGINT[], $12::BIGINT[], $13::BIGINT[], $14::BIGINT[], $15::BIGINT[])
+       $10::BIGINT[], $11::BIGINT[], $12::BIGINT[], $13::BIGINT[], $14::BIGINT[], $15::BIGINT[], $16::TEXT[])
      ON CONFLICT (org_key, hold_id) DO UPDATE
      SET state = excluded.state, charged = excluded.charged, expires_at = excluded.expires_at, closed_at = excluded.closed_at,
          answer_used = excluded.answer_used, answer_held = excluded.answer_held, answer_limit = excluded.answer_limit",

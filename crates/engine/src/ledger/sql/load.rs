@@ -12,14 +12,16 @@ pub(super) const ALL: &[&Statement] =
 const HEADS: Statement = Statement::split(
     "ledger.heads",
     "SELECT h.org_key, h.access, h.plan_code, h.plan_version, h.trial_of, h.deny_status, h.strict, h.period_no, h.period_key,
-            h.period_start, h.period_end, h.valid_until, h.spend_cap, o.name AS org_name
+            h.period_start, h.period_end, h.valid_until, h.spend_cap, o.name AS org_name,
+            CAST(CASE WHEN EXISTS (SELECT 1 FROM key_quotas AS q WHERE q.org_key = h.org_key) THEN 1 ELSE 0 END AS BIGINT) AS sliced
      FROM json_each($1) AS k
      CROSS JOIN ledger_heads AS h ON h.org_key = k.value
      JOIN organizations AS o ON o.org_key = h.org_key
      ORDER BY h.org_key
      LIMIT 100000",
     "SELECT h.org_key, h.access, h.plan_code, h.plan_version, h.trial_of, h.deny_status, h.strict, h.period_no, h.period_key,
-            h.period_start, h.period_end, h.valid_until, h.spend_cap, o.name AS org_name
+            h.period_start, h.period_end, h.valid_until, h.spend_cap, o.name AS org_name,
+            CAST(CASE WHEN EXISTS (SELECT 1 FROM key_quotas AS q WHERE q.org_key = h.org_key) THEN 1 ELSE 0 END AS BIGINT) AS sliced
      FROM ledger_heads AS h
      JOIN organizations AS o ON o.org_key = h.org_key
      WHERE h.org_key = ANY($1)
@@ -31,14 +33,16 @@ const HEADS: Statement = Statement::split(
 const HEADS_LOCKED: Statement = Statement::split(
     "ledger.heads_locked",
     "SELECT h.org_key, h.access, h.plan_code, h.plan_version, h.trial_of, h.deny_status, h.strict, h.period_no, h.period_key,
-            h.period_start, h.period_end, h.valid_until, h.spend_cap, o.name AS org_name
+            h.period_start, h.period_end, h.valid_until, h.spend_cap, o.name AS org_name,
+            CAST(CASE WHEN EXISTS (SELECT 1 FROM key_quotas AS q WHERE q.org_key = h.org_key) THEN 1 ELSE 0 END AS BIGINT) AS sliced
      FROM json_each($1) AS k
      CROSS JOIN ledger_heads AS h ON h.org_key = k.value
      JOIN organizations AS o ON o.org_key = h.org_key
      ORDER BY h.org_key
      LIMIT 100000",
     "SELECT h.org_key, h.access, h.plan_code, h.plan_version, h.trial_of, h.deny_status, h.strict, h.period_no, h.period_key,
-            h.period_start, h.period_end, h.valid_until, h.spend_cap, o.name AS org_name
+            h.period_start, h.period_end, h.valid_until, h.spend_cap, o.name AS org_name,
+            CAST(CASE WHEN EXISTS (SELECT 1 FROM key_quotas AS q WHERE q.org_key = h.org_key) THEN 1 ELSE 0 END AS BIGINT) AS sliced
      FROM ledger_heads AS h
      JOIN organizations AS o ON o.org_key = h.org_key
      WHERE h.org_key = ANY($1)
@@ -90,7 +94,7 @@ const KNOWN_EVENTS: Statement = Statement::split(
 const HOLDS_BY_ID: Statement = Statement::split(
     "ledger.holds_by_id",
     "SELECT h.org_key, h.hold_id, h.request_id, h.period_no, h.metric, h.units, h.would_deny, h.state, h.charged, h.taken_at, h.expires_at,
-            h.closed_at, h.answer_used AS used, h.answer_held AS held, l.included, l.granted, l.metered_minor, l.metered_units,
+            h.closed_at, h.slice, h.answer_used AS used, h.answer_held AS held, l.included, l.granted, l.metered_minor, l.metered_units,
             l.limit_version, p.period_key, p.period_start, p.period_end
      FROM json_each($1) AS k
      CROSS JOIN usage_holds AS h ON h.org_key = k.value->>0 AND h.hold_id = k.value->>1
@@ -100,7 +104,7 @@ const HOLDS_BY_ID: Statement = Statement::split(
      ORDER BY h.org_key, h.hold_id
      LIMIT 1000000",
     "SELECT h.org_key, h.hold_id, h.request_id, h.period_no, h.metric, h.units, h.would_deny, h.state, h.charged, h.taken_at, h.expires_at,
-            h.closed_at, h.answer_used AS used, h.answer_held AS held, l.included, l.granted, l.metered_minor, l.metered_units,
+            h.closed_at, h.slice, h.answer_used AS used, h.answer_held AS held, l.included, l.granted, l.metered_minor, l.metered_units,
             l.limit_version, p.period_key, p.period_start, p.period_end
      FROM UNNEST($1::BIGINT[], $2::TEXT[]) AS k (org_key, hold_id)
      JOIN usage_holds AS h ON h.org_key = k.org_key AND h.hold_id = k.hold_id
@@ -114,7 +118,7 @@ const HOLDS_BY_ID: Statement = Statement::split(
 const EXPIRED_HOLDS: Statement = Statement::split(
     "ledger.expired_holds",
     "SELECT h.org_key, h.hold_id, h.request_id, h.period_no, h.metric, h.units, h.would_deny, h.state, h.charged, h.taken_at, h.expires_at,
-            h.closed_at, h.answer_used AS used, h.answer_held AS held, NULL AS included, NULL AS granted, NULL AS metered_minor,
+            h.closed_at, h.slice, h.answer_used AS used, h.answer_held AS held, NULL AS included, NULL AS granted, NULL AS metered_minor,
             NULL AS metered_units, NULL AS limit_version, p.period_key, p.period_start, p.period_end
      FROM json_each($1) AS k
      CROSS JOIN usage_holds AS h ON h.org_key = k.value AND h.state = 'open' AND h.expires_at <= $2
@@ -122,7 +126,7 @@ const EXPIRED_HOLDS: Statement = Statement::split(
      ORDER BY h.org_key, h.expires_at
      LIMIT 1000000",
     "SELECT h.org_key, h.hold_id, h.request_id, h.period_no, h.metric, h.units, h.would_deny, h.state, h.charged, h.taken_at, h.expires_at,
-            h.closed_at, h.answer_used AS used, h.answer_held AS held, NULL::BIGINT AS included, NULL::BIGINT AS granted,
+            h.closed_at, h.slice, h.answer_used AS used, h.answer_held AS held, NULL::BIGINT AS included, NULL::BIGINT AS granted,
             NULL::BIGINT AS metered_minor, NULL::BIGINT AS metered_units, NULL::BIGINT AS limit_version, p.period_key, p.period_start,
             p.period_end
      FROM usage_holds AS h
@@ -218,7 +222,7 @@ fn keys(orgs: &[OrgKey]) -> Arg {
     Arg::I64s(orgs.iter().map(|org_key| Some(org_key.0)).collect())
 }
 
-fn pairs(pairs: &[(OrgKey, i64)]) -> Columns {
+pub(super) fn pairs(pairs: &[(OrgKey, i64)]) -> Columns {
     Columns::new()
         .numbers(pairs.iter().map(|(org_key, _)| Some(org_key.0)).collect())
         .numbers(pairs.iter().map(|(_, number)| Some(*number)).collect())

@@ -8,6 +8,7 @@ mod lists;
 mod once;
 mod periods;
 mod pools;
+mod slices;
 mod speed;
 pub(crate) mod stage;
 mod verbs;

@@ -15,6 +15,7 @@ pub(crate) const ALL: &[&Statement] = &[
     &PENDING_COUNT,
     &PENDING,
     &PENDING_FOR,
+    &WAITING_FOR,
     &BY_ID,
     &REVOKE,
     &RENEW,
@@ -98,6 +99,24 @@ pub(in crate::members) async fn pending(
 ) -> Result<Vec<Invitation>, Error> {
     let rows = connection.all(&PENDING, &[scope.org_key().0.into(), now.into(), after.into(), limit.into()]).await?;
     rows.iter().map(invitation).collect()
+}
+
+const WAITING_FOR: Statement = Statement::new(
+    "invitations.waiting_for",
+    "SELECT invitation_id FROM invitations
+     WHERE org_key = $1 AND email = $2 AND accepted_at IS NULL AND revoked_at IS NULL
+     ORDER BY invitation_id
+     LIMIT 1",
+);
+
+/// The invitation to this org that waits for an address.
+pub(in crate::members) async fn waiting_for(
+    connection: &mut Connection,
+    scope: &OrgScope,
+    email: &str,
+) -> Result<Option<String>, Error> {
+    let row = connection.optional(&WAITING_FOR, &[scope.org_key().0.into(), email.into()]).await?;
+    row.map(|row| row.text("invitation_id")).transpose()
 }
 
 const PENDING_FOR: Statement = Statement::new(

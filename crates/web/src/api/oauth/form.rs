@@ -12,11 +12,11 @@ use crate::{decode, strict};
 const VALUE_BYTES_MAX: usize = 16 * 1024;
 
 /// The parameters; one without a value counts as left out (RFC 6749, 3.1).
-pub(super) struct Form(BTreeMap<String, String>);
+pub(crate) struct Form(BTreeMap<String, String>);
 
 impl Form {
     /// Reads the body.
-    pub(super) fn read(call: &Call) -> Result<Form, Refusal> {
+    pub(crate) fn read(call: &Call) -> Result<Form, Refusal> {
         match decode::media_type(&call.parts.headers).as_deref() {
             Some("application/x-www-form-urlencoded") => Form::pairs(&call.body),
             Some("application/json") => Form::json(&call.body),
@@ -25,12 +25,12 @@ impl Form {
     }
 
     /// A parameter that may be left out.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// A parameter that may not.
-    pub(super) fn needed(&self, name: &str) -> Result<&str, Refusal> {
+    pub(crate) fn needed(&self, name: &str) -> Result<&str, Refusal> {
         self.get(name).ok_or_else(|| bad(format!("The parameter {name} is needed.")))
     }
 
