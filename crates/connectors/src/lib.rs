@@ -10,6 +10,7 @@ pub mod clerk;
 pub mod dns;
 pub mod identity;
 pub mod mail;
+pub mod oidc;
 pub mod outgoing;
 pub mod plan_mirror;
 pub mod reach;

@@ -42,6 +42,7 @@ struct Inner {
     tokens: tokens::Shared,
     guesses: crate::activation::Guesses,
     resolver: Resolver,
+    operator_sign_in: Option<crate::operators::SignIn>,
     identity: crate::settings::IdentitySettings,
     webhook_secrets: WebhookSecrets,
     key_environment: KeyEnvironment,
@@ -109,6 +110,7 @@ impl Engine {
             tokens: tokens::Shared::new(settings.identity.issuer()),
             guesses: crate::activation::Guesses::default(),
             resolver: settings.resolver,
+            operator_sign_in: settings.operator_sign_in,
             identity: settings.identity,
             webhook_secrets: settings.webhook_secrets,
             key_environment: settings.key_environment,
@@ -227,6 +229,11 @@ impl Engine {
         &self.0.resolver
     }
 
+    /// Who signs operators in.
+    pub(crate) fn operator_sign_in(&self) -> Option<&crate::operators::SignIn> {
+        self.0.operator_sign_in.as_ref()
+    }
+
     /// Who guesses codes.
     pub(crate) fn guesses(&self) -> &crate::activation::Guesses {
         &self.0.guesses
@@ -321,6 +328,7 @@ pub fn statements() -> Vec<&'static Statement> {
         crate::members::sql::ALL,
         crate::members::sql::invitations::ALL,
         crate::operations::sql::ALL,
+        crate::operators::sql::ALL,
         crate::orgs::sql::ALL,
         crate::overrides::sql::ALL,
         crate::settings::sql::ALL,

@@ -36,6 +36,7 @@ pub mod mail;
 pub mod members;
 pub mod metering;
 pub mod operations;
+pub mod operators;
 pub mod orgs;
 pub mod outgoing;
 pub mod overrides;

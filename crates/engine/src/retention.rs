@@ -7,7 +7,9 @@ use tollgate_rules::time::Timestamp;
 use crate::db::{Error, Lane, Tx};
 use crate::engine::Engine;
 use crate::jobs::{Failure, Outcome};
-use crate::{accounts, activation, idempotency, inbox, incidents, jobs, mail, members, operations, outgoing, quotes};
+use crate::{
+    accounts, activation, idempotency, inbox, incidents, jobs, mail, members, operations, operators, outgoing, quotes,
+};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -27,6 +29,7 @@ enum Table {
     AccountCodes,
     Attempts,
     Sessions,
+    OperatorSessions,
     Invitations,
     OutgoingMessages,
     Incidents,
@@ -37,7 +40,7 @@ pub(crate) async fn sweep(engine: &Engine) -> Result<Outcome, Failure> {
     for table in [Table::Jobs, Table::Operations, Table::IdempotencyKeys, Table::Inbox, Table::Mail]
         .into_iter()
         .chain([Table::ActivationCodes, Table::DeviceCodes, Table::RefreshTokens, Table::TokenFamilies, Table::Quotes])
-        .chain([Table::AccountCodes, Table::Attempts, Table::Sessions, Table::Invitations])
+        .chain([Table::AccountCodes, Table::Attempts, Table::Sessions, Table::OperatorSessions, Table::Invitations])
         .chain([Table::OutgoingMessages, Table::Incidents])
     {
         batches(engine, table).await?;
@@ -86,6 +89,7 @@ async fn delete(engine: &Engine, tx: &mut Tx, table: Table, wall: Timestamp) -> 
         Table::AccountCodes => accounts::sql::delete_old_codes(tx, both.minus(DAY * 7), rows).await,
         Table::Attempts => accounts::sql::delete_old_attempts(tx, wall.minus(DAY * 2), rows).await,
         Table::Sessions => accounts::sql::sessions::delete_old(tx, wall.minus(DAY * 30), rows).await,
+        Table::OperatorSessions => operators::sql::forget(tx, wall.minus(DAY * 30), rows).await,
         Table::Invitations => members::sql::invitations::forget_addresses(tx, both.minus(DAY * 90), rows).await,
     }
 }

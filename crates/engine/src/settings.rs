@@ -18,6 +18,7 @@ use tollgate_rules::catalog::Catalog;
 use crate::clock::{Clocks, hex};
 use crate::db::{self, Db, Lane, Migrate, Source};
 use crate::limits::Limits;
+use crate::operators::SignIn;
 use crate::sealing::Sealer;
 use crate::tokens::{self, Issuer, Operators, Parties};
 
@@ -42,6 +43,8 @@ pub struct Settings {
     pub mail: Mail,
     /// Who keeps users and memberships.
     pub identity: IdentitySettings,
+    /// Who signs operators in as people; nobody where left out.
+    pub operator_sign_in: Option<SignIn>,
     /// Secrets that webhook signatures may carry.
     pub webhook_secrets: WebhookSecrets,
     /// Which API keys this server makes and accepts.

@@ -149,6 +149,7 @@ pub fn settings(db: &TestDb) -> Settings {
         plan_mirror: PlanMirror::Off,
         mail: Mail::folder(db.mail_folder(), "Tollgate <no-reply@localhost>").expect("an address"),
         identity: crate::settings::IdentitySettings::built_in(),
+        operator_sign_in: None,
         webhook_secrets: WebhookSecrets::new(vec![SecretString::from("whsec_test")]),
         key_environment: KeyEnvironment::Test,
         operator_key: Some(SecretString::from(OPERATOR_KEY)),

@@ -33,6 +33,7 @@ mod desk;
 pub mod dns;
 mod faults;
 mod form;
+pub mod oidc;
 mod pages;
 mod render;
 mod server;

@@ -10,14 +10,15 @@ use tollgate_connectors::identity::Identity;
 use tollgate_connectors::mail::Mail;
 use tollgate_connectors::outgoing::Reach;
 use tollgate_connectors::plan_mirror::PlanMirror;
-use tollgate_connectors::{Pacing, clerk, stigg, stripe};
+use tollgate_connectors::{Pacing, clerk, oidc, stigg, stripe};
 use tollgate_engine::clock::{BusinessClock, Clocks, Entropy, MonotonicClock, WallClock};
 use tollgate_engine::db::{self, Migrate, Source};
 use tollgate_engine::limits::Limits;
+use tollgate_engine::operators::SignIn;
 use tollgate_engine::tokens::{Operators, Parties};
 use tollgate_engine::{Engine, IdentitySettings, KeyEnvironment, OpenError, Settings, WebhookSecrets};
 
-use crate::config::{Config, Mode};
+use crate::config::{Config, Mode, Oidc};
 use crate::data_dir::DataDir;
 use crate::failure::{Exit, Failure};
 
@@ -54,6 +55,7 @@ pub(crate) async fn engine(config: &Config, parts: Parts) -> Result<Engine, Fail
         plan_mirror: parts.plan_mirror,
         mail: mail_of(config)?,
         identity: identity(config)?,
+        operator_sign_in: operator_sign_in(config)?,
         webhook_secrets: WebhookSecrets::new(config.webhook_secrets.clone()),
         key_environment: parts.keys,
         operator_key: parts.operator_key,
@@ -177,6 +179,14 @@ fn identity(config: &Config) -> Result<IdentitySettings, Failure> {
         parties: Parties { origins: clerk.parties.clone(), missing_is_fine: clerk.missing_party_is_fine },
         operators: Operators { claim: clerk.operator_claim.clone(), users: clerk.operator_users.clone() },
     })
+}
+
+/// Who signs operators in as people; nobody where the settings name no provider.
+fn operator_sign_in(config: &Config) -> Result<Option<SignIn>, Failure> {
+    let Some(Oidc { issuer, client_id, client_secret, emails, claim }) = config.oidc.clone() else { return Ok(None) };
+    let settings = oidc::Settings { issuer, client_id, client_secret };
+    let provider = oidc::Provider::new(settings).map_err(Failure::during("TOLLGATE_OIDC_ISSUER"))?;
+    Ok(Some(SignIn { provider, emails, claim }))
 }
 
 /// Where the settings say the data is.

@@ -2,6 +2,7 @@
 
 mod clerk;
 mod dotenv;
+mod oidc;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ use crate::failure::Failure;
 use crate::settings::{NOT_USED_YET, SETTINGS, Setting, Value, setting};
 
 pub(crate) use clerk::Clerk;
+pub(crate) use oidc::Oidc;
 
 /// Which of the two servers reads the settings; operator commands read them as `serve` does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +53,8 @@ pub(crate) struct Config {
     pub(crate) stigg_api_base: String,
     /// Clerk, where users are kept there.
     pub(crate) clerk: Option<Clerk>,
+    /// Who signs operators in as people.
+    pub(crate) oidc: Option<Oidc>,
     pub(crate) app_base_url: Option<String>,
     pub(crate) smtp_url: Option<SecretString>,
     pub(crate) mail_from: String,
@@ -105,6 +109,7 @@ impl Config {
             stigg_api_key: values.text("STIGG_API_KEY").map(SecretString::from),
             stigg_api_base: values.url("STIGG_API_BASE")?.unwrap_or_default(),
             clerk: clerk::of(&values)?,
+            oidc: oidc::of(&values)?,
             app_base_url: values.url("APP_BASE_URL")?,
             smtp_url: values.text("TOLLGATE_SMTP_URL").map(SecretString::from),
             mail_from: values.required("TOLLGATE_MAIL_FROM"),

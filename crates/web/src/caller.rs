@@ -44,7 +44,7 @@ pub(crate) async fn identify(app: &App, access: Access, parts: &Parts, id: &Requ
     if open && !parts.headers.contains_key(AUTHORIZATION) {
         return Ok(corr(Caller::local_operator(), parts, id));
     }
-    let caller = match (presented(&parts.headers), session_cookie(app, &parts.headers)) {
+    let caller = match (presented(&parts.headers), counting_cookie(app, access, &parts.headers)) {
         (Some(Presented::Bearer(secret)), _) => {
             access::authenticate(app.engine(), secret).await.map_err(refused_credential)?
         }
@@ -67,17 +67,52 @@ pub(crate) async fn identify(app: &App, access: Access, parts: &Parts, id: &Requ
 
 /// What the session's cookie is called: bound to this very host where the server is reached over https.
 pub(crate) fn cookie_name(app: &App) -> &'static str {
-    if app.state().base_url.starts_with("https://") { "__Host-tollgate_session" } else { "tollgate_session" }
+    if is_https(app) { "__Host-tollgate_session" } else { "tollgate_session" }
 }
 
-/// The secret of the session's cookie.
-pub(crate) fn session_cookie<'h>(app: &App, headers: &'h HeaderMap) -> Option<&'h str> {
-    let name = cookie_name(app);
+/// What the cookie of an operator's session is called.
+pub(crate) fn operator_cookie_name(app: &App) -> &'static str {
+    if is_https(app) { "__Host-tollgate_operator" } else { "tollgate_operator" }
+}
+
+/// Whether clients reach this server over https.
+pub(crate) fn is_https(app: &App) -> bool {
+    app.state().base_url.starts_with("https://")
+}
+
+/// A cookie for this host only, unreadable by scripts, never sent along by other sites' forms. The value is ASCII without spaces.
+pub(crate) fn set_cookie(app: &App, name: &str, value: &str, seconds: u64) -> HeaderValue {
+    let secure = if is_https(app) { "; Secure" } else { "" };
+    HeaderValue::try_from(format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}"))
+        .expect("letters and digits fit a header")
+}
+
+/// The value of a cookie.
+pub(crate) fn cookie_value<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let lines = headers.get_all(http::header::COOKIE).iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(';')).find_map(|pair| {
         let (own, value) = pair.trim().split_once('=')?;
         (own == name).then_some(value)
     })
+}
+
+/// The secret of an operator's session cookie.
+pub(crate) fn operator_cookie<'h>(app: &App, headers: &'h HeaderMap) -> Option<&'h str> {
+    cookie_value(headers, operator_cookie_name(app))
+}
+
+/// The secret of the session's cookie.
+pub(crate) fn session_cookie<'h>(app: &App, headers: &'h HeaderMap) -> Option<&'h str> {
+    cookie_value(headers, cookie_name(app))
+}
+
+/// The cookie that counts for a route: an operator's where an operator is asked for, else a user's, else whichever is there.
+fn counting_cookie<'h>(app: &App, access: Access, headers: &'h HeaderMap) -> Option<&'h str> {
+    let (user, operator) = (session_cookie(app, headers), operator_cookie(app, headers));
+    match access {
+        Access::Operator(_) | Access::OperatorOrLocal(_) => operator.or(user),
+        _ => user.or(operator),
+    }
 }
 
 /// Refuses a change that a page of another site makes a browser ask for. Browsers say where a call comes from; what says

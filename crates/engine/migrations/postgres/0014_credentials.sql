@@ -47,3 +47,16 @@ CREATE INDEX device_codes_by_end ON device_codes (expires_at);
 
 -- The thumbprint of the key that a line of refresh tokens is bound to (RFC 9449).
 ALTER TABLE token_families ADD COLUMN jkt TEXT;
+
+CREATE TABLE operator_sessions (
+  session_id TEXT NOT NULL PRIMARY KEY,
+  secret_hash TEXT NOT NULL UNIQUE,
+  label TEXT NOT NULL,
+  email TEXT,
+  created_at BIGINT NOT NULL,
+  last_seen_at BIGINT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  ended_at BIGINT
+);
+COMMENT ON TABLE operator_sessions IS 'Operators who signed in at the provider of the settings; the cookie as SHA-256, times on the wall clock. retention: 30 days after they ended';
+CREATE INDEX operator_sessions_by_end ON operator_sessions (expires_at);

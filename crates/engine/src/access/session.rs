@@ -15,7 +15,7 @@ use super::{AuthError, Caller, CallerKind, OrgRef};
 use crate::db::{self, Kind};
 use crate::engine::Engine;
 use crate::secrets::{self, Fingerprint};
-use crate::{accounts, members};
+use crate::{accounts, members, operators};
 
 /// What the secret of a cookie session begins with.
 pub(crate) const COOKIE_PREFIX: &str = "tgs_";
@@ -59,11 +59,14 @@ pub(crate) struct KnownSession {
     pub(crate) read_at: Duration,
 }
 
-/// Finds the user behind the secret of a cookie session.
+/// Finds the user behind the secret of a cookie session; the operator behind one of theirs.
 ///
 /// # Errors
 /// [`AuthError::Invalid`] for a session that is unknown, ended, idle for too long or too old.
 pub async fn authenticate_session(engine: &Engine, secret: &str) -> Result<Caller, AuthError> {
+    if secret.starts_with(operators::PREFIX) {
+        return operators::admit(engine, secret).await;
+    }
     if !secrets::well_formed(COOKIE_PREFIX, secret) {
         return Err(AuthError::Invalid);
     }

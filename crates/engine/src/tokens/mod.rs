@@ -14,6 +14,7 @@
 mod claims;
 pub mod dpop;
 mod foreign;
+pub(crate) mod identity_token;
 mod issuer;
 mod jwks;
 mod mint;

@@ -154,10 +154,7 @@ async fn refresh(call: Call) -> Result<Answer, ApiError> {
 
 /// The session's cookie: for this host only, unreadable by scripts, never sent along by other sites' forms.
 pub(crate) fn cookie(call: &Call, value: &str, seconds: u64) -> HeaderValue {
-    let name = caller::cookie_name(&call.app);
-    let secure = if name.starts_with("__Host-") { "; Secure" } else { "" };
-    HeaderValue::try_from(format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}"))
-        .expect("hexadecimal digits fit a header")
+    caller::set_cookie(&call.app, caller::cookie_name(&call.app), value, seconds)
 }
 
 pub(crate) fn refused(error: Error) -> ApiError {

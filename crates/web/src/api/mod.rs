@@ -26,6 +26,7 @@ mod members;
 mod migrate;
 pub(crate) mod oauth;
 mod operate;
+mod operator_sign_in;
 mod orgs;
 mod overrides;
 mod plan_changes;
@@ -51,6 +52,7 @@ pub(crate) fn routes() -> Vec<Route> {
     let nouns = [
         orgs::routes(),
         accounts::routes(),
+        operator_sign_in::routes(),
         members::routes(),
         invitations::routes(),
         keys::routes(),

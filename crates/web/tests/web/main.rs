@@ -8,5 +8,6 @@ mod dpop;
 mod keys;
 mod matrix;
 mod oauth;
+mod operator_sign_in;
 mod pages;
 mod server;

@@ -6,9 +6,9 @@ use reqwest::header::HeaderMap;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tollgate_engine::Engine;
 use tollgate_engine::db::Kind;
 use tollgate_engine::testing::{OPERATOR_KEY, TestEngine};
+use tollgate_engine::{Engine, Settings};
 use tollgate_web::{Mode, State};
 
 /// A server of its own, gone with the value.
@@ -35,7 +35,17 @@ impl Server {
 
     /// In another mode, or with a changed state.
     pub(crate) async fn start_with(test: &str, mode: Mode, change: impl FnOnce(&mut State, &Engine)) -> Server {
-        let engine = TestEngine::open(Kind::Sqlite, test).await.expect("the embedded database needs nothing");
+        Self::start_on(test, |_| {}, (mode, change)).await
+    }
+
+    /// With changed settings of the engine.
+    pub(crate) async fn start_on(
+        test: &str,
+        settings: impl FnOnce(&mut Settings),
+        (mode, change): (Mode, impl FnOnce(&mut State, &Engine)),
+    ) -> Server {
+        let engine = TestEngine::open_with(Kind::Sqlite, test, settings).await;
+        let engine = engine.expect("the embedded database needs nothing");
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let mut state = State {
