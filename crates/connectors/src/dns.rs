@@ -56,9 +56,9 @@ impl Resolver {
         let question = question(name, id).ok_or(Error::Name)?;
         for server in self.servers().into_iter().take(SERVERS_MAX) {
             for _ in 0..TRIES {
-                match tokio::time::timeout(PATIENCE, ask(server, &question)).await {
-                    Ok(Some(texts)) => return Ok(texts),
-                    Ok(None) | Err(_) => {}
+                let asked = tokio::time::timeout(PATIENCE, ask(server, &question)).await;
+                if let Ok(Some(texts)) = asked {
+                    return Ok(texts);
                 }
             }
         }

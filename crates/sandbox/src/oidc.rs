@@ -168,7 +168,7 @@ async fn token(State(room): State<Arc<Room>>, headers: HeaderMap, body: String) 
     // A used code keeps its place, so that the next one gets another name.
     let asked = std::mem::take(asked);
     let challenge = sent.get("code_verifier").map(|verifier| URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)));
-    let same = asked.get("redirect_uri").is_some() && asked.get("redirect_uri") == sent.get("redirect_uri");
+    let same = asked.contains_key("redirect_uri") && asked.get("redirect_uri") == sent.get("redirect_uri");
     if !same || challenge.as_ref() != asked.get("code_challenge") {
         return refused("invalid_grant");
     }

@@ -230,7 +230,10 @@ fn message(denial: &Denial) -> String {
     if let (Some(slice), Some(numbers)) = (denial.rule.slice(), &denial.numbers) {
         let Slice { key_id, units, used, held, .. } = slice;
         let held = if *held > 0 { format!(" and holds {held}") } else { String::new() };
-        return format!("Key {key_id} used {used} of its slice of {units} {metric}{held}. Resets {}.", numbers.reset_at);
+        return format!(
+            "Key {key_id} used {used} of its slice of {units} {metric}{held}. Resets {}.",
+            numbers.reset_at
+        );
     }
     match (denial.reason, &denial.numbers) {
         (Reason::QuotaExceeded, Some(numbers)) => {

@@ -2,7 +2,9 @@
 
 use tollgate_rules::catalog::{DenyStatus, Draws, OveragePolicy};
 use tollgate_rules::ids::{HoldId, InvalidId, KeyId, Metric, OrgKey, PlanCode, RequestId};
-use tollgate_rules::ledger::{Counter, Event, Head, Hold, HoldState, Limit, Numbers, OpenPeriod, Slice, SpendCap, Verb};
+use tollgate_rules::ledger::{
+    Counter, Event, Head, Hold, HoldState, Limit, Numbers, OpenPeriod, Slice, SpendCap, Verb,
+};
 use tollgate_rules::period::{Period, PeriodKey};
 use tollgate_rules::subscription::Access;
 

@@ -34,4 +34,5 @@ pub(super) use slices::{save_slices, slices};
 use crate::db::Statement;
 
 /// Every statement here.
-pub(crate) const ALL: &[&[&Statement]] = &[append::ALL, debts::ALL, lists::ALL, load::ALL, open::ALL, prove::ALL, slices::ALL];
+pub(crate) const ALL: &[&[&Statement]] =
+    &[append::ALL, debts::ALL, lists::ALL, load::ALL, open::ALL, prove::ALL, slices::ALL];

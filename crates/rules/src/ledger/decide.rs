@@ -14,12 +14,7 @@ use crate::time::Timestamp;
 ///
 /// # Errors
 /// [`Refusal`]: the request makes no sense here; the variants say why.
-pub fn decide(
-    book: &mut Book,
-    command: &Command,
-    by: Option<&KeyId>,
-    clock: Timestamp,
-) -> Result<Answer, Refusal> {
+pub fn decide(book: &mut Book, command: &Command, by: Option<&KeyId>, clock: Timestamp) -> Result<Answer, Refusal> {
     let now = book.now(clock);
     book.expire_holds(now);
     match command {

@@ -235,7 +235,8 @@ fn a_denial_names_the_pool_and_who_drew_on_it() {
     assert_eq!((denial.metric.as_str(), denial.requested), ("credit", 5));
     assert_eq!(denial.rule, Rule::Pool { drawn_by: metric(1) });
     assert_eq!(denial.numbers.unwrap().remaining, Some(2));
-    let Ok(Answer::Recorded(Outcome::Allowed(one))) = decide(&mut book, &record(3, &[(2, 1)], false), None, START) else {
+    let Ok(Answer::Recorded(Outcome::Allowed(one))) = decide(&mut book, &record(3, &[(2, 1)], false), None, START)
+    else {
         panic!("one token fits")
     };
     assert_eq!(one.items[0].numbers.remaining, Some(0), "the pool pays for no further token");

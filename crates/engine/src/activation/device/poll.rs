@@ -33,17 +33,15 @@ async fn write(engine: &Engine, hash: &str, jkt: Option<String>) -> Result<(Gran
     let mut tx = engine.db().begin(Lane::Control).await?;
     let found = devices::lock(&mut tx, hash).await?.ok_or(Error::InvalidGrant)?;
     match found.state {
-        devices::State::Used => return Err(Error::InvalidGrant),
-        devices::State::Denied => return Err(Error::Denied),
-        devices::State::Pending | devices::State::Approved(_) if found.expires_at <= now => {
-            return Err(Error::CodeExpired);
-        }
+        devices::State::Used => Err(Error::InvalidGrant),
+        devices::State::Denied => Err(Error::Denied),
+        devices::State::Pending | devices::State::Approved(_) if found.expires_at <= now => Err(Error::CodeExpired),
         devices::State::Pending => {
             let early = found.polled_at.is_some_and(|last| now < last.plus(found.interval));
             let interval = if early { found.interval + engine.limits().devices.slow_down } else { found.interval };
             devices::note_poll(&mut tx, hash, now, interval).await?;
             tx.commit().await?;
-            return Err(if early { Error::SlowDown(interval.as_secs()) } else { Error::Pending });
+            Err(if early { Error::SlowDown(interval.as_secs()) } else { Error::Pending })
         }
         devices::State::Approved(org_key) => {
             if !sql::org_is_open(&mut tx, org_key).await? {
