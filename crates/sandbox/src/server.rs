@@ -102,11 +102,7 @@ pub(crate) async fn handle(State(inner): State<Arc<Inner>>, request: Request) ->
             now_millis: inner.clock.now_micros() / 1_000,
         }),
         Ok(body) if path.starts_with("/sandbox/") => {
-            let answered = match authenticate(&head.headers) {
-                Ok(_) => control::answer(&inner, &head.method, &path, &body).await,
-                Err(error) => Err(error),
-            };
-            answered.unwrap_or_else(|error| Answer::of(&error))
+            controlled(&inner, (&head.method, &path), &head.headers, &body).await
         }
         Ok(_) if !path.starts_with("/v1/") => return pages::answer(&inner, &path).await,
         Ok(body) => {
@@ -127,6 +123,15 @@ pub(crate) async fn handle(State(inner): State<Arc<Inner>>, request: Request) ->
         Some(Failure::ErrorAfterCommit) => respond(Answer::of(&ApiError::injected(500)), &request_id),
         _ => respond(answer, &request_id),
     }
+}
+
+/// A call to the sandbox's own controls: any key that Stripe would take.
+async fn controlled(inner: &Arc<Inner>, (method, path): (&Method, &str), headers: &HeaderMap, body: &Bytes) -> Answer {
+    let answered = match authenticate(headers) {
+        Ok(_) => control::answer(inner, method, path, body).await,
+        Err(error) => Err(error),
+    };
+    answered.unwrap_or_else(|error| Answer::of(&error))
 }
 
 struct Incoming<'a> {
