@@ -8,6 +8,7 @@ mod adjustments;
 mod answer;
 mod changes;
 mod error;
+mod hosted;
 mod key;
 mod one_off;
 mod request;
@@ -22,12 +23,13 @@ pub use answer::{
     ScheduleFact, SetupIntentFact, Subscribed, WebhookEndpointFact,
 };
 pub use error::Error;
+pub use hosted::{CheckoutFact, CheckoutState, NewCheckout, SavedMethod};
 pub use key::{IdempotencyKey, InvalidKey};
 pub use one_off::NewOneOff;
 pub use request::{
-    Anchor, CancelSettlement, CustomerChange, ItemChange, NewCustomer, NewPrice, NewProduct, NewSubscription,
-    NewWebhookEndpoint, PaymentBehavior, PhaseItem, PriceChange, Proration, SchedulePhases, SubscriptionChange,
-    TrialChange,
+    Anchor, CancelSettlement, CustomerChange, ItemChange, MeteredMove, NewCustomer, NewPrice, NewProduct,
+    NewSubscription, NewWebhookEndpoint, PaymentBehavior, PhaseItem, PriceChange, Proration, SchedulePhases,
+    SubscriptionChange, TrialChange,
 };
 
 pub use usage::{MeterEvent, MeteredItem, NewInvoiceItem, NewMeter, NewMeteredPrice};

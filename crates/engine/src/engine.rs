@@ -304,6 +304,7 @@ pub fn statements() -> Vec<&'static Statement> {
     [
         db::STATEMENTS,
         crate::adjustments::sql::ALL,
+        crate::checkouts::sql::ALL,
         inbox::sql::ALL,
         crate::incidents::sql::ALL,
         crate::invoices::sql::ALL,
@@ -327,6 +328,7 @@ pub fn statements() -> Vec<&'static Statement> {
         crate::metering::sql::ALL,
         crate::members::sql::ALL,
         crate::members::sql::invitations::ALL,
+        crate::notices::sql::ALL,
         crate::operations::sql::ALL,
         crate::operators::sql::ALL,
         crate::orgs::sql::ALL,

@@ -8,7 +8,8 @@ use crate::db::{Error, Lane, Tx};
 use crate::engine::Engine;
 use crate::jobs::{Failure, Outcome};
 use crate::{
-    accounts, activation, idempotency, inbox, incidents, jobs, mail, members, operations, operators, outgoing, quotes,
+    accounts, activation, checkouts, idempotency, inbox, incidents, jobs, mail, members, notices, operations, operators,
+    outgoing, quotes,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -33,6 +34,8 @@ enum Table {
     Invitations,
     OutgoingMessages,
     Incidents,
+    Checkouts,
+    Notices,
 }
 
 /// One sweep over all tables; the job runs again in an hour. Ages are wall time: advancing the sandbox's clock erases nothing.
@@ -41,7 +44,7 @@ pub(crate) async fn sweep(engine: &Engine) -> Result<Outcome, Failure> {
         .into_iter()
         .chain([Table::ActivationCodes, Table::DeviceCodes, Table::RefreshTokens, Table::TokenFamilies, Table::Quotes])
         .chain([Table::AccountCodes, Table::Attempts, Table::Sessions, Table::OperatorSessions, Table::Invitations])
-        .chain([Table::OutgoingMessages, Table::Incidents])
+        .chain([Table::OutgoingMessages, Table::Incidents, Table::Checkouts, Table::Notices])
     {
         batches(engine, table).await?;
     }
@@ -79,6 +82,8 @@ async fn delete(engine: &Engine, tx: &mut Tx, table: Table, wall: Timestamp) -> 
         }
         Table::OutgoingMessages => outgoing::sql::forget_old(tx, both.minus(DAY * 30), rows).await,
         Table::Incidents => incidents::sql::forget_old(tx, both.minus(DAY * 400), rows).await,
+        Table::Checkouts => checkouts::sql::delete_old(tx, both.minus(DAY * 400), rows).await,
+        Table::Notices => notices::sql::delete_old(tx, both.minus(DAY * 400), rows).await,
         Table::Inbox => inbox::sql::forget_old(tx, wall.minus(DAY * 90), rows).await,
         Table::Mail => mail::sql::delete_old(tx, wall.minus(DAY * 30), rows).await,
         Table::ActivationCodes => activation::sql::forget_codes(tx, both.minus(DAY), rows).await,

@@ -97,6 +97,12 @@ impl Faults {
         self.change(|settings| settings.planned.push(Planned { path: path.to_owned(), passing, times, failure }));
     }
 
+    /// Whether a planned failure waits for its call.
+    #[must_use]
+    pub fn is_planned(&self) -> bool {
+        !self.settings().planned.is_empty()
+    }
+
     /// From now on this key (`rk_test_…`) may only use paths that begin with one of these.
     pub fn restrict_key(&self, key: &str, paths: &[&str]) {
         let paths = paths.iter().map(|path| (*path).to_owned()).collect();

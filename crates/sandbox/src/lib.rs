@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | `server.rs` | one HTTP call: credentials, form, idempotency, dispatch, answer |
 //! | `stripe/mod.rs` | the table of routes; one file per resource beside it |
+//! | `pages/` | what people click through: checkout, the portal, invoices |
 //! | `desk.rs` | what a resource works with: objects, events, agenda, time of one transaction |
 //! | `timeline.rs` | carries out what is due |
 //! | `deliver.rs` | signed webhooks with repeats |
@@ -16,8 +17,8 @@
 //! | `contract.rs` | checks requests and answers against the official description |
 //! | `store.rs` | the file and all its SQL |
 //!
-//! Known to Stripe and refused here as unknown, until a resource of its own brings it: Checkout and the portal, schedules,
-//! metered prices and meters, invoices not charged automatically, a trial for a subscription that is past its own. Refusing is the point: a call that only seems to work would hide that.
+//! Known to Stripe and refused here as unknown, until a resource of its own brings it: Checkout for anything but subscriptions, plan
+//! changes in the portal, invoices not charged automatically, a trial for a subscription that is past its own. Refusing is the point: a call that only seems to work would hide that.
 
 // Stripe's objects have more members than the json macro's default depth allows.
 #![recursion_limit = "512"]

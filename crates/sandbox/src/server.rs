@@ -104,7 +104,10 @@ pub(crate) async fn handle(State(inner): State<Arc<Inner>>, request: Request) ->
         Ok(body) if path.starts_with("/sandbox/") => {
             controlled(&inner, (&head.method, &path), &head.headers, &body).await
         }
-        Ok(_) if !path.starts_with("/v1/") => return pages::answer(&inner, &path).await,
+        Ok(body) if !path.starts_with("/v1/") => {
+            let query = head.uri.query().unwrap_or_default();
+            return pages::answer(&inner, pages::Visit::new(&head.method, &path, query, &body)).await;
+        }
         Ok(body) => {
             let incoming = Incoming {
                 method: &head.method,

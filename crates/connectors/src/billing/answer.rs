@@ -169,6 +169,8 @@ pub enum ObjectKind {
     PaymentMethod,
     /// A setup intent.
     SetupIntent,
+    /// A checkout.
+    Checkout,
     /// Anything that does not change what we keep.
     Other,
 }

@@ -94,6 +94,9 @@ pub struct NewSubscription {
 pub struct SubscriptionChange {
     /// Another price or quantity.
     pub item: Option<ItemChange>,
+    /// What becomes of items that are charged by use, where they cannot stay as they are.
+    #[serde(default)]
+    pub metered: Vec<MeteredMove>,
     /// Whether a running trial ends now, which always invoices.
     pub trial: TrialChange,
     /// How the rest of the running period is settled.
@@ -126,6 +129,17 @@ pub struct ItemChange {
     pub price_id: PriceId,
     /// How many from now on.
     pub quantity: i64,
+}
+
+/// An item that is charged by use goes to another price of its meter: all items of a subscription are charged equally often.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MeteredMove {
+    /// The item.
+    pub item_id: String,
+    /// The price it has.
+    pub from: PriceId,
+    /// The price it gets; nothing: it is taken away.
+    pub to: Option<PriceId>,
 }
 
 /// Whether a running trial ends now.

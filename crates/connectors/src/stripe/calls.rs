@@ -54,6 +54,8 @@ pub const EVENTS: &[&str] = &[
     "payment_method.detached",
     "payment_method.updated",
     "payment_method.automatically_updated",
+    "checkout.session.completed",
+    "checkout.session.expired",
 ];
 
 impl Client {
@@ -312,6 +314,7 @@ fn subscription_change(change: &SubscriptionChange) -> Form {
             .text(&["items", "0", "price"], item.price_id.as_str())
             .integer(&["items", "0", "quantity"], item.quantity);
     }
+    form = moved(form, &[], change);
     if change.trial == TrialChange::EndNow {
         form = form.text(&["trial_end"], "now");
     }
@@ -335,6 +338,20 @@ fn subscription_change(change: &SubscriptionChange) -> Form {
     }
     form = form.maybe(&["discounts", "0", "coupon"], change.coupon.as_deref());
     form.maybe(&["default_payment_method"], change.default_payment_method.as_ref().map(|method| method.as_str()))
+}
+
+/// The items that are charged by use, behind the one that is charged by count.
+pub(super) fn moved(mut form: Form, under: &[&str], change: &SubscriptionChange) -> Form {
+    for (index, one) in change.metered.iter().enumerate() {
+        let index = (index + usize::from(change.item.is_some())).to_string();
+        let path = |member| [under, &["items", &index, member]].concat();
+        form = form.text(&path("id"), &one.item_id);
+        form = match &one.to {
+            Some(price) => form.text(&path("price"), price.as_str()),
+            None => form.boolean(&path("deleted"), true),
+        };
+    }
+    form
 }
 
 fn payment_word(payment: PaymentBehavior) -> &'static str {

@@ -1,6 +1,6 @@
 //! The calls about changes of a running subscription.
 
-use super::calls::{anchor_word, proration_word};
+use super::calls::{anchor_word, moved, proration_word};
 use super::client::{Answer, Client};
 use super::error::Error;
 use super::form::{Form, path_segment};
@@ -105,6 +105,7 @@ fn details(mut form: Form, change: &SubscriptionChange) -> Form {
             .text(&[DETAILS, "items", "0", "price"], item.price_id.as_str())
             .integer(&[DETAILS, "items", "0", "quantity"], item.quantity);
     }
+    form = moved(form, &[DETAILS], change);
     if change.trial == TrialChange::EndNow {
         form = form.text(&[DETAILS, "trial_end"], "now");
     }

@@ -9,6 +9,7 @@ pub mod wire;
 
 pub(crate) mod calls;
 mod change_calls;
+pub(crate) mod hosted_calls;
 pub(crate) mod one_off_calls;
 pub(crate) mod translate;
 pub(crate) mod usage_calls;

@@ -1,8 +1,10 @@
 //! Stripe's words into ours. Nothing is guessed: what has no word of ours is an error that names the field.
 
 mod adjustments;
+mod hosted;
 
 pub(crate) use adjustments::{credit, credit_note, promotion, refund, refundable};
+pub(crate) use hosted::{checkout, checkout_mark, saved_method};
 
 use secrecy::SecretString;
 use tollgate_rules::billing::{
@@ -340,6 +342,7 @@ fn object_kind(word: Option<&str>) -> ObjectKind {
         Some("invoice") => ObjectKind::Invoice,
         Some("payment_method") => ObjectKind::PaymentMethod,
         Some("setup_intent") => ObjectKind::SetupIntent,
+        Some("checkout.session") => ObjectKind::Checkout,
         _ => ObjectKind::Other,
     }
 }

@@ -6,6 +6,7 @@
 mod adjustments;
 mod endpoint;
 mod event;
+mod hosted;
 mod schedule;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ pub use adjustments::{
 };
 pub use endpoint::WebhookEndpoint;
 pub use event::{Event, EventData, EventObject, PreviousAttributes};
+pub use hosted::{Card, CheckoutSession, PortalSession};
 pub use schedule::{Phase, PhaseItem, PhaseSpan, Schedule};
 
 /// A field that holds an id, or the object itself when it was expanded.
@@ -469,6 +471,8 @@ pub struct PaymentMethod {
     /// `card`, …
     #[serde(rename = "type")]
     pub kind: Option<String>,
+    /// What may be shown of it, where it is a card.
+    pub card: Option<Card>,
 }
 
 /// A payment intent.

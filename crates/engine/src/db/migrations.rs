@@ -38,6 +38,7 @@ pub(crate) const ALL: &[Migration] = &[
     migration!(8, "0008_quotes"),
     migration!(9, "0009_money"),
     migration!(10, "0010_grants"),
+    migration!(11, "0011_payments"),
     migration!(12, "0012_credits"),
     migration!(14, "0014_credentials"),
 ];

@@ -113,7 +113,7 @@ async fn converge(engine: &Engine, work: &Work, waiting: &Waiting, lease: &Lease
     fault::point(engine, "inbox.process.before_commit")?;
     lease.release_with(&mut tx).await?;
     tx.commit().await?;
-    apply::written(engine, &written);
+    apply::written(engine, &written).await;
     fault::point(engine, "inbox.process.after_commit")?;
     Ok(written.outcome)
 }

@@ -446,6 +446,7 @@ pub(crate) const fn object_word(kind: ObjectKind) -> &'static str {
         ObjectKind::Invoice => "invoice",
         ObjectKind::PaymentMethod => "payment_method",
         ObjectKind::SetupIntent => "setup_intent",
+        ObjectKind::Checkout => "checkout",
         ObjectKind::Other => "other",
     }
 }
@@ -458,6 +459,7 @@ pub(crate) fn object_kind(word: &str) -> ObjectKind {
         ObjectKind::Invoice,
         ObjectKind::PaymentMethod,
         ObjectKind::SetupIntent,
+        ObjectKind::Checkout,
     ];
     known.into_iter().find(|kind| object_word(*kind) == word).unwrap_or(ObjectKind::Other)
 }

@@ -2,7 +2,7 @@
 
 use super::{Claimed, Failure, Kind, Outcome};
 use crate::engine::Engine;
-use crate::{alerts, backup, flags, identity, inbox, mail, metering, operations, retention, tokens};
+use crate::{alerts, backup, flags, identity, inbox, mail, metering, notices, operations, retention, tokens};
 
 /// Runs a claimed job. Each arm is one call.
 pub(super) async fn dispatch(engine: &Engine, job: &Claimed) -> Result<Outcome, Failure> {
@@ -15,6 +15,7 @@ pub(super) async fn dispatch(engine: &Engine, job: &Claimed) -> Result<Outcome, 
         Kind::SigningKeys => Box::pin(tokens::job(engine)).await,
         Kind::DecideAnew => Box::pin(flags::decide_anew(engine)).await,
         Kind::Mail => Box::pin(mail::send(engine, job)).await,
+        Kind::BillingNotice => Box::pin(notices::tell(engine, job)).await,
         Kind::MeterReport => Box::pin(metering::job(engine)).await,
         Kind::MeterFlush => Box::pin(metering::flush(engine, job)).await,
         Kind::UsageAlerts => Box::pin(alerts::job(engine)).await,

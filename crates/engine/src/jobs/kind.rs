@@ -21,6 +21,8 @@ pub enum Kind {
     DecideAnew,
     /// Sends a letter of the outbox; the key is its id.
     Mail,
+    /// Tells an org's people about its payments; the key is the occasion.
+    BillingNotice,
     /// Tells billing about metered usage. Recurring.
     MeterReport,
     /// Tells billing about an org's metered usage when a period ended; the key is the org's.
@@ -45,6 +47,7 @@ impl Kind {
         Kind::SigningKeys,
         Kind::DecideAnew,
         Kind::Mail,
+        Kind::BillingNotice,
         Kind::MeterReport,
         Kind::MeterFlush,
         Kind::UsageAlerts,
@@ -65,6 +68,7 @@ impl Kind {
             Kind::SigningKeys => "signing_keys",
             Kind::DecideAnew => "decide_anew",
             Kind::Mail => "mail",
+            Kind::BillingNotice => "billing_notice",
             Kind::MeterReport => "meter_report",
             Kind::MeterFlush => "meter_flush",
             Kind::UsageAlerts => "usage_alerts",
@@ -92,7 +96,7 @@ impl Kind {
             | Kind::MeterReport
             | Kind::UsageAlerts
             | Kind::UsageReconcile => true,
-            Kind::Operation | Kind::DecideAnew | Kind::Mail | Kind::MeterFlush => false,
+            Kind::Operation | Kind::DecideAnew | Kind::Mail | Kind::BillingNotice | Kind::MeterFlush => false,
             #[cfg(test)]
             Kind::Probe => false,
         }
@@ -111,7 +115,7 @@ impl Kind {
             | Kind::MeterReport
             | Kind::UsageAlerts
             | Kind::UsageReconcile => i64::MAX,
-            Kind::DecideAnew => limits.job_attempts_max,
+            Kind::DecideAnew | Kind::BillingNotice => limits.job_attempts_max,
             Kind::Mail => limits.mail_attempts_max,
             #[cfg(test)]
             Kind::Probe => limits.job_attempts_max,

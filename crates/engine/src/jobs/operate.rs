@@ -8,6 +8,7 @@ use crate::access::OperatorScope;
 use crate::audit;
 use crate::db::{Error, Lane};
 use crate::engine::Engine;
+use crate::incidents;
 
 /// Why a job cannot be operated on.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +81,10 @@ async fn note(engine: &Engine, scope: &OperatorScope, job_id: &str, note: Note) 
         let mut tx = task.db().begin(Lane::Control).await?;
         if note == Note::Requeue && !sql::requeue(&mut tx, &job_id, task.now(), task.clock().wall.now()).await? {
             return Ok(false);
+        }
+        if note == Note::Requeue {
+            // Should it die again, it is another incident.
+            incidents::close(&task, &mut tx, incidents::Kind::DeadJob, &job_id).await?;
         }
         let (action, state) = match note {
             Note::Run => ("jobs.run", "running"),

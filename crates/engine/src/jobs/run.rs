@@ -11,6 +11,7 @@ use tollgate_rules::time::Timestamp;
 use super::{Claimed, Failure, Outcome, claim, dispatch, sql};
 use crate::db::{Error, Lane};
 use crate::engine::Engine;
+use crate::incidents;
 
 /// The worker: claims what is due and runs it, until told to stop; then waits for what runs.
 pub(crate) async fn work(engine: Engine, mut stop: watch::Receiver<bool>) {
@@ -156,6 +157,13 @@ async fn end(engine: &Engine, job: &Claimed, result: Result<Outcome, Failure>) -
                 "a job is a dead letter; look at jobs.list, then jobs.retry"
             );
             metrics::counter!("tollgate_jobs_dead_total", "kind" => job.kind.as_str()).increment(1);
+            let seen = incidents::Seen {
+                org_key: job.org_key.map_or(incidents::SERVER, |key| key.0),
+                kind: incidents::Kind::DeadJob,
+                subject: &job.job_id,
+                detail: &format!("{} {}: {error}", job.kind.as_str(), job.key),
+            };
+            incidents::open(engine, &mut tx, &seen).await?;
             sql::dead(&mut tx, job, &error, wall).await?
         }
     };

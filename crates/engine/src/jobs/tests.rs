@@ -11,6 +11,7 @@ use super::{
 };
 use crate::db::{Lane, Statement};
 use crate::engine::Engine;
+use crate::incidents;
 use crate::on_both;
 use crate::paging::Paging;
 use crate::testing::{START, TestEngine};
@@ -112,6 +113,23 @@ on_both! {
         let ran = run(&engine, &server, &job_id).await.unwrap();
         assert_eq!((ran.job.state.as_str(), ran.error.as_deref()), ("dead", Some("never")));
         assert!(matches!(run(&engine, &server, "job_none").await, Err(OperateError::NotFound)));
+    }
+
+    async fn a_dead_letter_is_an_incident_until_it_gets_another_life(engine: TestEngine) {
+        let key = key(&engine, "dead");
+        queue(&engine, &key, "dead").await;
+        run_due(&engine).await.unwrap();
+        let server = engine.server();
+        let open = || incidents::Filter { state: Some("open".to_owned()), kind: Some(incidents::Kind::DeadJob), org_id: None };
+        let found = incidents::list(&engine, &server, &open(), &Paging::default()).await.unwrap().items;
+        assert_eq!(found.len(), 1);
+        assert!(found[0].detail.contains("probe") && found[0].detail.contains("never"), "{found:?}");
+        retry(&engine, &server, &found[0].subject).await.unwrap();
+        let after = incidents::list(&engine, &server, &open(), &Paging::default()).await.unwrap().items;
+        assert_eq!(after, [], "its cause is being tried again");
+        run_due(&engine).await.unwrap();
+        let again = incidents::list(&engine, &server, &open(), &Paging::default()).await.unwrap().items;
+        assert_eq!((again.len(), again[0].incident_id == found[0].incident_id), (1, false));
     }
 
     async fn whoever_lost_the_lease_changes_nothing_more(engine: TestEngine) {

@@ -10,7 +10,7 @@ use super::{Error, invite, lock_org};
 use crate::access::{Caller, CallerKind, OrgScope, Refused};
 use crate::db::Lane;
 use crate::engine::Engine;
-use crate::{accounts, audit, secrets};
+use crate::{accounts, audit, checkouts, orgs, secrets};
 
 /// Where somebody is a member now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +68,10 @@ async fn store(engine: &Engine, scope: &OrgScope, user_id: &UserId, hash: &str) 
     let role = before.map_or(invited, |held| held.min(invited));
     if before != Some(role) {
         sql::put(&mut tx, scope, user_id, role, now).await?;
+    }
+    // An org that a checkout made has nobody's name on it until its owner comes.
+    if role == Role::Owner && org.owner_user_id.as_str().starts_with(checkouts::PREFIX) {
+        orgs::sql::set_owner(&mut tx, scope, user_id, now).await?;
     }
     let entry = audit::Entry::of(scope, "invitations.accept", invitation_id)
         .before(json!({ "userId": user_id, "role": before }))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tollgate_connectors::billing::{Error as BillingError, NewMeter, NewMeteredPrice, NewProduct};
+use tollgate_connectors::billing::{Error as BillingError, MeteredMove, NewMeter, NewMeteredPrice, NewProduct};
 use tollgate_rules::catalog::{OveragePolicy, Plan};
 use tollgate_rules::ids::{Metric, PriceId, SubscriptionId};
 use tollgate_rules::metering::Block;
@@ -10,6 +10,7 @@ use tollgate_rules::money::Money;
 use tollgate_rules::period::Interval;
 
 use super::{Error, key};
+use crate::db;
 use crate::engine::Engine;
 use crate::plans;
 
@@ -112,6 +113,35 @@ async fn ensure_product(engine: &Engine, plan: &Plan, metric: &Metric) -> Result
         Err(BillingError::Refused(_)) if billing.product(&product_id).await?.is_some() => Ok(product_id),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Where a subscription's metered items go when it is charged for another interval: to the first of these plans that charges their
+/// metric by use, so that what was counted keeps its place; taken away where none does.
+///
+/// # Errors
+/// [`Error`].
+pub(crate) async fn moved_items(
+    engine: &Engine,
+    subscription: &SubscriptionId,
+    plans: [&Plan; 2],
+    interval: Interval,
+) -> Result<Vec<MeteredMove>, Error> {
+    let mut moves = Vec::new();
+    for item in engine.billing().metered_items(subscription).await? {
+        let from = PriceId::parse(&item.price_id).map_err(|error| db::Error::Bug(error.to_string()))?;
+        let mut to = None;
+        for plan in plans {
+            for (metric, allowance) in &plan.allowances {
+                let OveragePolicy::Metered { amount_minor, per_units } = allowance.policy else { continue };
+                if to.is_none() && ensure_meter(engine, metric).await? == item.meter_id {
+                    let block = Block { amount_minor, per_units };
+                    to = ensure_price(engine, plan, (metric, interval), block).await?;
+                }
+            }
+        }
+        moves.push(MeteredMove { item_id: item.item_id, from, to });
+    }
+    Ok(moves)
 }
 
 /// Makes sure that a subscription has the metered price for a metric: added, or moved from another price of the same meter.

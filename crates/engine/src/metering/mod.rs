@@ -22,7 +22,7 @@ use tollgate_connectors::billing;
 
 use crate::{db, plans};
 
-pub(crate) use at_stripe::ensure_prices;
+pub(crate) use at_stripe::{ensure_prices, moved_items};
 pub(crate) use job::{flush, flush_after, job, report};
 pub(crate) use reconcile::job as reconcile_job;
 pub use reconcile::{OrgDrift, Reconcile, Reconciled, reconcile};

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Kind, Run, Stop};
 
-use crate::{adjustments, provision, subscriptions, topups};
+use crate::{adjustments, checkouts, provision, subscriptions, topups};
 
 /// Runs the steps of the operation's kind to its outcome. Each arm is one call.
 pub(super) async fn advance(run: &mut Run<'_>) -> Result<Value, Stop> {
@@ -12,6 +12,8 @@ pub(super) async fn advance(run: &mut Run<'_>) -> Result<Value, Stop> {
         Kind::CustomerEnsure => Box::pin(subscriptions::ensure_customer::advance(run)).await,
         Kind::SubscriptionCreate => Box::pin(subscriptions::create::advance(run)).await,
         Kind::DefaultMethod => Box::pin(subscriptions::set_default_method::advance(run)).await,
+        Kind::MethodDetach => Box::pin(subscriptions::detach_method::advance(run)).await,
+        Kind::CheckoutCreate => Box::pin(checkouts::advance(run)).await,
         Kind::PlanUpgrade => Box::pin(subscriptions::upgrade::advance(run)).await,
         Kind::PlanMigrate => Box::pin(subscriptions::migrate::advance(run)).await,
         Kind::PlanDowngrade => Box::pin(subscriptions::downgrade::advance(run)).await,

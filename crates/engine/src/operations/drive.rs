@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::Value;
+use tollgate_rules::ids::OrgId;
 
 use super::{Error, Operation, Refusal, Run, State, Stop, dispatch, sql};
 use crate::access::{OrgRef, OrgScope};
 use crate::db::{self, Lane};
 use crate::engine::Engine;
-use crate::{jobs, orgs};
+use crate::{checkouts, jobs, orgs};
 
 /// How often a caller who joined looks whether it is over.
 const JOIN_POLL: Duration = Duration::from_millis(50);
@@ -31,8 +33,7 @@ pub(crate) async fn drive(engine: &Engine, begun: super::Begun) -> Result<Value,
 
 /// Runs an operation whose lease we hold.
 pub(super) async fn run(engine: &Engine, operation: Operation) -> Result<Value, Error> {
-    let org_id = orgs::id_of(engine, operation.org_key).await?;
-    let org = OrgRef { key: operation.org_key, id: org_id };
+    let org = org_of(engine, &operation).await?;
     let scope = OrgScope::restored(org, operation.actor.clone(), operation.corr_id.clone());
     let operation_id = operation.operation_id.clone();
     let mut run = Run { engine, scope, operation };
@@ -41,6 +42,10 @@ pub(super) async fn run(engine: &Engine, operation: Operation) -> Result<Value, 
             end(&run, End::Done(outcome.clone())).await?;
             return Ok(outcome);
         }
+        Err(Stop::Stuck(detail)) => {
+            tracing::warn!(%operation_id, detail, "the outside keeps a failure under a key; the operation goes on with others");
+            run.take_new_keys().await.err().unwrap_or(Stop::Later(detail))
+        }
         Err(stopped) => stopped,
     };
     match stopped {
@@ -48,7 +53,7 @@ pub(super) async fn run(engine: &Engine, operation: Operation) -> Result<Value, 
             end(&run, End::Refused(refusal.clone())).await?;
             Err(Error::Refused(refusal))
         }
-        Stop::Later(detail) => {
+        Stop::Later(detail) | Stop::Stuck(detail) => {
             tracing::warn!(operation = run.kind().as_str(), %operation_id, corr_id = run.scope.corr_id(), detail, "an operation waits for the outside");
             end(&run, End::Later).await?;
             Err(Error::Pending { operation_id })
@@ -56,6 +61,17 @@ pub(super) async fn run(engine: &Engine, operation: Operation) -> Result<Value, 
         Stop::Database(error) => Err(Error::Database(error)),
         Stop::Lost => join(engine, run.operation).await,
     }
+}
+
+/// Whose it is. An operation of an org that is not there yet says in its body which one it is going to be.
+async fn org_of(engine: &Engine, operation: &Operation) -> Result<OrgRef, db::Error> {
+    let key = operation.org_key;
+    let id = match key {
+        checkouts::NO_ORG => OrgId::deserialize(&operation.body["org_id"])
+            .map_err(|error| db::Error::Bug(format!("an operation of no org: {error}")))?,
+        key => orgs::id_of(engine, key).await?,
+    };
+    Ok(OrgRef { key, id })
 }
 
 enum End {

@@ -3,6 +3,7 @@
 use tollgate_rules::ids::OperationId;
 use tollgate_rules::time::Timestamp;
 
+use super::run::KEYS;
 use super::{Code, State, sql};
 use crate::access::OrgScope;
 use crate::db::Error;
@@ -38,7 +39,7 @@ pub async fn get(engine: &Engine, scope: &OrgScope, operation_id: &OperationId) 
         operation_id: operation.operation_id,
         kind: operation.kind.as_str(),
         state: operation.state,
-        steps: operation.steps.keys().cloned().collect(),
+        steps: operation.steps.keys().filter(|name| *name != KEYS).cloned().collect(),
         refusal: operation.refusal,
         attempts: operation.attempts,
         created_at: operation.created_at,

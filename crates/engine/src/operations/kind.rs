@@ -9,6 +9,10 @@ pub enum Kind {
     SubscriptionCreate,
     /// Sets what an org's invoices are paid with.
     DefaultMethod,
+    /// Takes a payment method away from an org.
+    MethodDetach,
+    /// Makes a page where somebody subscribes.
+    CheckoutCreate,
     /// Puts an org on a paid plan now.
     PlanUpgrade,
     /// Moves an org to the newest version of its plan.
@@ -44,6 +48,8 @@ impl Kind {
         Kind::CustomerEnsure,
         Kind::SubscriptionCreate,
         Kind::DefaultMethod,
+        Kind::MethodDetach,
+        Kind::CheckoutCreate,
         Kind::PlanUpgrade,
         Kind::PlanMigrate,
         Kind::PlanDowngrade,
@@ -67,6 +73,8 @@ impl Kind {
             Kind::CustomerEnsure => "customer.ensure",
             Kind::SubscriptionCreate => "subscription.create",
             Kind::DefaultMethod => "default_method.set",
+            Kind::MethodDetach => "method.detach",
+            Kind::CheckoutCreate => "checkout.create",
             Kind::PlanUpgrade => "plan.upgrade",
             Kind::PlanMigrate => "plan.migrate",
             Kind::PlanDowngrade => "plan.downgrade",

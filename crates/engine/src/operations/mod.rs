@@ -1,7 +1,8 @@
 //! Outgoing changes at Stripe or Stigg: stored with their key and frozen body before anything is sent. Table `operations`.
 //!
 //! An operation runs in named steps. A step's key is `tollgate:<operation>:<step>`; its answer is stored before the next step,
-//! so that a run which is resumed after a crash sends nothing twice under two keys. Whoever runs an operation holds its lease;
+//! so that a run which is resumed after a crash sends nothing twice under two keys. Where the outside keeps a failure under a key for ever,
+//! all steps that are not over get another key (`…~1`), and look first whether their change is there. Whoever runs an operation holds its lease;
 //! every write checks the epoch. A job of the operation resumes what stopped half-way.
 //!
 //! Invariants: of one kind and dedupe key of an org at most one runs; the body never changes; secrets are not stored.
@@ -157,6 +158,8 @@ pub enum Error {
 pub(crate) enum Stop {
     /// The outside may answer later.
     Later(String),
+    /// The outside keeps a failure of its own under our key: it is looked whether the change happened, then asked for under another.
+    Stuck(String),
     /// The outside refused for good.
     Refused(Refusal),
     /// Ours does not answer, or a bug.

@@ -14,6 +14,9 @@ use crate::access::OrgScope;
 use crate::db::{self, Lane};
 use crate::engine::Engine;
 
+/// Under which name beside the steps' it is stored how often the keys changed.
+pub(super) const KEYS: &str = "!keys";
+
 /// A run that holds the operation's lease.
 #[derive(Debug)]
 pub(crate) struct Run<'e> {
@@ -56,6 +59,30 @@ impl Run<'_> {
         self.operation.created_at
     }
 
+    /// Whether the outside kept a failure under a key of ours: a step must look first.
+    pub(crate) fn has_new_keys(&self) -> bool {
+        self.keys() > 0
+    }
+
+    /// A name for a step that has to be done again whenever the keys change.
+    pub(crate) fn anew(&self, name: &str) -> String {
+        match self.keys() {
+            0 => name.to_owned(),
+            keys => format!("{name}~{keys}"),
+        }
+    }
+
+    fn keys(&self) -> i64 {
+        self.operation.steps.get(KEYS).and_then(Value::as_i64).unwrap_or(0)
+    }
+
+    /// From now on the steps that are not over have other keys.
+    pub(super) async fn take_new_keys(&mut self) -> Result<(), Stop> {
+        let keys = self.keys() + 1;
+        self.operation.steps.insert(KEYS.to_owned(), keys.into());
+        self.store_steps().await
+    }
+
     /// Runs one step, or gives its stored answer. `call` gets the key to send; what it returns is stored durably.
     ///
     /// Nothing secret may be in the answer.
@@ -68,7 +95,8 @@ impl Run<'_> {
         if let Some(stored) = self.operation.steps.get(name) {
             return decode(stored);
         }
-        let key = IdempotencyKey::of_step(self.operation.operation_id.as_str(), name)
+        let step = if name.contains('~') { name.to_owned() } else { self.anew(name) };
+        let key = IdempotencyKey::of_step(self.operation.operation_id.as_str(), &step)
             .map_err(|error| Stop::Database(db::Error::Bug(error.to_string())))?;
         let answer = Box::pin(call(key)).await?;
         let stored =

@@ -13,6 +13,7 @@ use tollgate_rules::time::Timestamp;
 
 use crate::access::OrgScope;
 use crate::engine::Engine;
+use crate::metering;
 use crate::plans;
 use crate::subscriptions::{CustomerRow, Error, Mirror, QUANTITY_MAX, entitlements, standing};
 
@@ -81,7 +82,15 @@ pub(crate) async fn weigh(engine: &Engine, scope: &OrgScope, wanted: &Wanted) ->
     let burned = burned(engine, scope).await?;
     let item = ItemChange { item_id: mirror.item_id.clone(), price_id, quantity };
     let change = SubscriptionChange { coupon: wanted.coupon.clone(), ..asked(engine, &mirror, interval, item) };
-    let change = without_arbitrage(&plan_before(engine, &mirror).await?, &burned, &mirror, change, engine.now());
+    let before = plan_before(engine, &mirror).await?;
+    let change = without_arbitrage(&before, &burned, &mirror, change, engine.now());
+    let metered = match (interval == mirror.interval, &before) {
+        (false, Some(before)) => {
+            metering::moved_items(engine, &mirror.subscription_id, [&plan, before], interval).await?
+        }
+        _ => Vec::new(),
+    };
+    let change = SubscriptionChange { metered, ..change };
     Ok(Weighed { customer, mirror, plan, interval, quantity, kind, when, effective_at, change, burned })
 }
 

@@ -13,7 +13,7 @@ use crate::access::OrgScope;
 use crate::audit;
 use crate::db::{Error, Tx};
 use crate::engine::Engine;
-use crate::{incidents, ledger, orgs, plans};
+use crate::{incidents, ledger, notices, orgs, plans};
 
 /// Something billing told us. Invoices have their own door.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +82,7 @@ async fn subscription(engine: &Engine, tx: &mut Tx, cause: &Cause, fact: &Subscr
     }
     audit::append(engine, tx, entry).await?;
     several(engine, tx, org_key).await?;
+    notices::plan(engine, tx, org_key, (before, &after)).await?;
     ledger::refresh(engine, tx, org_key).await?;
     Ok(Applied::Changed(org_key))
 }

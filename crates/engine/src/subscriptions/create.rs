@@ -20,6 +20,7 @@ use super::{Error, facts};
 use crate::access::OrgScope;
 use crate::db::{self, Lane};
 use crate::engine::Engine;
+use crate::fault::point;
 use crate::operations::{self, Kind, NewOperation, Run, Stop};
 use crate::plans;
 
@@ -95,17 +96,21 @@ pub(crate) async fn advance(run: &mut Run<'_>) -> Result<Value, Stop> {
             if forgotten && let Some(found) = find(&engine, &new.customer_id, &new.price_id).await? {
                 return Ok(found);
             }
+            point(&engine, "subscribe.before_send").map_err(db::Error::from)?;
             let made = engine.billing().create_subscription(&key, &new).await.map_err(stop)?;
+            point(&engine, "subscribe.sent").map_err(db::Error::from)?;
             Ok(made.fact.subscription_id)
         })
         .await?;
+    point(run.engine(), "subscribe.stored").map_err(db::Error::from)?;
     sync(run.engine(), Cause::Change(run.scope().clone()), &customer_id).await?;
+    point(run.engine(), "subscribe.synced").map_err(db::Error::from)?;
     Ok(json!({ "subscriptionId": subscription_id.as_str() }))
 }
 
-/// Whether the operation was begun so long ago that billing may not know its keys any more.
+/// Whether billing may know nothing of the keys that were sent: they are too old, or others are used now.
 pub(crate) fn keys_are_forgotten(run: &Run<'_>) -> bool {
-    run.engine().clock().wall.now().since(run.begun_at()) > KEYS_KEPT
+    run.has_new_keys() || run.engine().clock().wall.now().since(run.begun_at()) > KEYS_KEPT
 }
 
 /// What a subscription of ours left at billing when its answer was lost long ago.

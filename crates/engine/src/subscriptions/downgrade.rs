@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use tollgate_connectors::billing::PhaseItem;
+use tollgate_connectors::billing::{MeteredMove, PhaseItem};
 use tollgate_rules::ids::{CustomerId, PlanCode, PriceId, SubscriptionId};
 use tollgate_rules::period::Interval;
 use tollgate_rules::quote::When;
@@ -40,6 +40,8 @@ struct Frozen {
     next: PhaseItem,
     interval: Interval,
     fresh_anchor: bool,
+    #[serde(default)]
+    metered: Vec<MeteredMove>,
 }
 
 /// Schedules a lower plan, a shorter interval or fewer seats for the end of the running period. Nothing is charged or given back;
@@ -64,6 +66,7 @@ pub async fn schedule_downgrade(engine: &Engine, scope: &OrgScope, wanted: &Want
         next: PhaseItem { price_id: item.price_id, quantity: Some(item.quantity) },
         interval: weighed.interval,
         fresh_anchor: weighed.interval != weighed.mirror.interval,
+        metered: weighed.change.metered,
     };
     let outcome = begin_and_drive(engine, scope, Kind::PlanDowngrade, &frozen).await?;
     let effective_at = Timestamp::deserialize(&outcome["effectiveAt"])
@@ -117,6 +120,7 @@ pub(crate) async fn advance(run: &mut Run<'_>) -> Result<Value, Stop> {
         item: frozen.next,
         interval: frozen.interval,
         fresh_anchor: frozen.fresh_anchor,
+        metered: frozen.metered,
     };
     let put = put(run, &frozen.subscription_id, next).await;
     sync(run.engine(), Cause::Change(run.scope().clone()), &frozen.customer_id).await?;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use tollgate_connectors::billing::{Anchor, CancelSettlement, Payment, SubscriptionChange};
-use tollgate_rules::billing::SubscriptionStatus;
+use tollgate_rules::billing::{SubscriptionFact, SubscriptionStatus};
 use tollgate_rules::ids::{CustomerId, SubscriptionId};
 use tollgate_rules::time::Timestamp;
 
@@ -158,26 +158,32 @@ pub(crate) async fn advance(run: &mut Run<'_>) -> Result<Value, Stop> {
 
 async fn send(run: &mut Run<'_>, subscription_id: &SubscriptionId, wish: Wish) -> Result<(), Stop> {
     let (engine, id) = (run.engine().clone(), subscription_id.clone());
+    let look_first = super::keys_are_forgotten(run);
     let still_ends: bool = run
         .step("subscription", |key| async move {
             point(&engine, "end.before_send").map_err(db::Error::from)?;
             let billing = engine.billing();
             let ends = |ends| SubscriptionChange { cancel_at_period_end: Some(ends), ..SubscriptionChange::default() };
-            let (payment, fact) = match wish {
-                Wish::EndNow => {
+            let there = match look_first {
+                true => billing.subscription(&id).await.map_err(stop)?.filter(|there| wish.is_met(there)),
+                false => None,
+            };
+            let (payment, fact) = match (there, wish) {
+                (Some(there), _) => (Payment::Settled, there),
+                (None, Wish::EndNow) => {
                     let fact = billing.cancel_subscription(&id, CancelSettlement::Nothing).await.map_err(stop)?;
                     (Payment::Settled, fact)
                 }
-                Wish::EndWithPeriod | Wish::GoOn => {
+                (None, Wish::EndWithPeriod | Wish::GoOn) => {
                     let change = ends(wish == Wish::EndWithPeriod);
                     let fact = billing.update_subscription(&key, &id, &change).await.map_err(stop)?.fact;
                     (Payment::Settled, fact)
                 }
-                Wish::Pause => {
+                (None, Wish::Pause) => {
                     let paused = billing.pause_subscription(&key, &id).await.map_err(stop)?;
                     (Payment::Settled, paused.fact)
                 }
-                Wish::Resume | Wish::ResumeAnew => {
+                (None, Wish::Resume | Wish::ResumeAnew) => {
                     let anchor = if wish == Wish::Resume { Anchor::Unchanged } else { Anchor::Now };
                     let resumed = billing.resume_subscription(&key, &id, anchor).await.map_err(stop)?;
                     (resumed.payment, resumed.fact)
@@ -201,6 +207,19 @@ async fn send(run: &mut Run<'_>, subscription_id: &SubscriptionId, wish: Wish) -
         engine.billing().update_subscription(&key, &id, &change).await.map(drop).map_err(stop)
     })
     .await
+}
+
+impl Wish {
+    /// Whether a subscription is as it is wished to be: an earlier try happened, although nobody said so.
+    fn is_met(self, there: &SubscriptionFact) -> bool {
+        match self {
+            Wish::EndWithPeriod => there.cancel_at.is_some(),
+            Wish::EndNow => there.ended_at.is_some(),
+            Wish::Pause => there.status == SubscriptionStatus::Paused,
+            Wish::GoOn => there.cancel_at.is_none(),
+            Wish::Resume | Wish::ResumeAnew => there.status == SubscriptionStatus::Active,
+        }
+    }
 }
 
 impl Standing {

@@ -11,6 +11,7 @@ use super::{Error, sql};
 use crate::access::OrgScope;
 use crate::db::{self, Connection, Lane};
 use crate::engine::Engine;
+use crate::fault::point;
 use crate::operations::{self, Begun, Kind, NewOperation, Run, Stop};
 use crate::orgs;
 
@@ -69,10 +70,15 @@ pub(crate) async fn advance(run: &mut Run<'_>) -> Result<Value, Stop> {
             if forgotten && let Some(found) = engine.billing().find_customer(email, &new.org_id).await.map_err(stop)? {
                 return Ok(found.customer_id);
             }
-            engine.billing().create_customer(&key, &new).await.map(|fact| fact.customer_id).map_err(stop)
+            point(&engine, "customer.before_send").map_err(db::Error::from)?;
+            let made = engine.billing().create_customer(&key, &new).await.map_err(stop)?;
+            point(&engine, "customer.sent").map_err(db::Error::from)?;
+            Ok(made.customer_id)
         })
         .await?;
+    point(run.engine(), "customer.stored").map_err(db::Error::from)?;
     sync(run.engine(), Cause::Change(run.scope().clone()), &customer_id).await?;
+    point(run.engine(), "customer.synced").map_err(db::Error::from)?;
     Ok(json!({ "customerId": customer_id.as_str() }))
 }
 

@@ -10,14 +10,18 @@
 mod apply_fact;
 pub(crate) mod create;
 mod create_setup_intent;
+pub(crate) mod detach_method;
 mod differs;
 pub(crate) mod downgrade;
 pub(crate) mod end;
 pub(crate) mod ensure_customer;
 mod entitlements;
 mod facts;
+mod list_methods;
 pub(crate) mod migrate;
 mod mirror;
+mod open_portal;
+mod return_url;
 mod schedules;
 pub(crate) mod set_default_method;
 mod snapshot;
@@ -29,11 +33,14 @@ pub(crate) mod upgrade;
 
 pub use create::{Created, NewSubscription, create};
 pub use create_setup_intent::{SetupIntent, create_setup_intent};
+pub use detach_method::detach_method;
 pub use downgrade::{Scheduled, cancel_downgrade, schedule_downgrade};
 pub use end::{EndsAt, Standing, cancel, pause, resume};
 pub use ensure_customer::{Ensured, ensure_customer};
 pub use entitlements::{Entitlements, MetricEntitlement, entitlements};
+pub use list_methods::{Method, list_methods};
 pub use migrate::{Migrate, Migrated, Moved, migrate, preview_migration};
+pub use open_portal::open_portal;
 pub use set_default_method::set_default_method;
 pub use upgrade::{Upgrade, Upgraded, upgrade};
 
@@ -43,6 +50,7 @@ pub(crate) use create::{keys_are_forgotten, living};
 pub(crate) use differs::differs;
 pub(crate) use facts::facts;
 pub(crate) use mirror::Mirror;
+pub(crate) use return_url::check_return_url;
 pub(crate) use snapshot::remember;
 pub(crate) use sql::CustomerRow;
 pub(crate) use sync::{stop, sync};
@@ -56,7 +64,7 @@ use tollgate_rules::time::Timestamp;
 
 use crate::operations::{self, Code};
 use crate::quotes::Quote;
-use crate::{db, plans};
+use crate::{db, metering, plans};
 
 /// Why a change of an org's subscription did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +84,15 @@ pub enum Error {
     /// The e-mail address is none.
     #[error("not an e-mail address")]
     BadEmail,
+    /// An address to return to is none a browser can be sent to: the field that holds it.
+    #[error("an absolute http or https address of at most 2000 bytes")]
+    BadUrl(&'static str),
+    /// The name of the org that is to be made breaks its rule.
+    #[error("1 to 200 bytes without control characters")]
+    BadOrgName,
+    /// A running subscription would have nothing left to be charged to.
+    #[error("this is the only payment method of a running subscription; set another default first")]
+    OnlyMethod,
     /// Billing knows no such payment method, or it is another customer's.
     #[error("no such payment method")]
     UnknownPaymentMethod,
@@ -182,6 +199,15 @@ impl From<operations::Error> for Error {
                 }
                 (Code::Missing | Code::Refused | Code::Credentials | Code::Off, _) => Error::Billing(refusal.message),
             },
+        }
+    }
+}
+
+impl From<metering::Error> for Error {
+    fn from(error: metering::Error) -> Error {
+        match error {
+            metering::Error::Database(error) => error.into(),
+            metering::Error::Billing(error) => error.into(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What is going to become of a subscription by itself: put there, let go, put back. Steps of the operations that change plans.
 
-use tollgate_connectors::billing::{PhaseItem, ScheduleFact, SchedulePhases};
+use tollgate_connectors::billing::{MeteredMove, PhaseItem, ScheduleFact, SchedulePhases};
 use tollgate_rules::ids::{PriceId, SubscriptionId};
 use tollgate_rules::period::{Interval, Period};
 
@@ -24,6 +24,8 @@ pub(super) struct Next {
     pub(super) item: PhaseItem,
     pub(super) interval: Interval,
     pub(super) fresh_anchor: bool,
+    /// Where items that are charged by use go, where they cannot stay.
+    pub(super) metered: Vec<MeteredMove>,
 }
 
 /// Lets go of the schedule of a subscription, where it has one.
@@ -50,9 +52,17 @@ pub(super) async fn put(run: &mut Run<'_>, subscription_id: &SubscriptionId, nex
         Some(schedule) => schedule,
         None => create(run, "create_schedule", subscription_id).await?,
     };
-    let place = |item: &PhaseItem| if item.price_id == next.in_place_of { next.item.clone() } else { item.clone() };
+    let place = |item: &PhaseItem| {
+        if item.price_id == next.in_place_of {
+            return Some(next.item.clone());
+        }
+        match next.metered.iter().find(|one| one.from == item.price_id) {
+            Some(one) => one.to.clone().map(|price_id| PhaseItem { price_id, quantity: None }),
+            None => Some(item.clone()),
+        }
+    };
     let phases = SchedulePhases {
-        next: schedule.running.iter().map(place).collect(),
+        next: schedule.running.iter().filter_map(place).collect(),
         running: schedule.running,
         period: schedule.period,
         interval: next.interval,
@@ -65,8 +75,12 @@ pub(super) async fn put(run: &mut Run<'_>, subscription_id: &SubscriptionId, nex
 
 async fn create(run: &mut Run<'_>, step: &str, subscription_id: &SubscriptionId) -> Result<ScheduleFact, Stop> {
     let (engine, id) = (run.engine().clone(), subscription_id.clone());
+    let look_first = super::keys_are_forgotten(run);
     run.step(step, |key| async move {
         point(&engine, "schedule.before_create").map_err(db::Error::from)?;
+        if look_first && let Some(there) = engine.billing().schedule_of(&id).await.map_err(stop)? {
+            return Ok(there);
+        }
         let made = engine.billing().create_schedule(&key, &id).await.map_err(stop)?;
         point(&engine, "schedule.created").map_err(db::Error::from)?;
         Ok(made)

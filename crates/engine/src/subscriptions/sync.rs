@@ -65,9 +65,8 @@ pub(crate) fn stop(error: billing::Error) -> Stop {
         billing::Error::Missing(_) => refuse(Code::Missing, detail),
         billing::Error::Credentials(_) => refuse(Code::Credentials, detail),
         billing::Error::Off => refuse(Code::Off, detail),
-        billing::Error::Refused(_) | billing::Error::StoredFailure(_) | billing::Error::Garbled(_) => {
-            refuse(Code::Refused, detail)
-        }
+        billing::Error::StoredFailure(_) => Stop::Stuck(detail),
+        billing::Error::Refused(_) | billing::Error::Garbled(_) => refuse(Code::Refused, detail),
     }
 }
 

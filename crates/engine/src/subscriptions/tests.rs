@@ -1,6 +1,8 @@
 //! What an org's subscription does, played against the sandbox over HTTP on both databases.
 
+mod crashes;
 mod history;
+mod metered;
 mod migrations;
 pub(crate) mod stage;
 
@@ -18,8 +20,9 @@ use tollgate_sandbox::Failure;
 use super::sync::sync;
 use super::*;
 use crate::access::OrgScope;
+use crate::paging::Paging;
 use crate::testing::START;
-use crate::{jobs, operations};
+use crate::{incidents, jobs, operations};
 use stage::{Stage, on_stage};
 
 fn starter(lookup: &str) -> NewSubscription {
@@ -272,6 +275,38 @@ on_stage! {
         upgrade(&stage, &new, &to("starter")).await.unwrap();
         let sold = now(&stage, &new).await;
         assert_eq!((sold.plan_version, sold.metric("api_call").unwrap().included), (Some(2), Some(500)));
+    }
+
+    async fn two_living_subscriptions_are_an_incident_until_one_of_them_ends(stage: Stage) {
+        let scope = stage.trialing("plan_starter_m").await;
+        stage.pay_with(&scope, "pm_card_visa").await;
+        upgrade(&stage, &scope, &to("starter")).await.unwrap();
+        let customer_id = hear_customer(&stage, &scope).await;
+        let growth = stage.billing().prices(&["plan_growth_m".to_owned()]).await.unwrap().remove(0).price_id;
+        let beside = billing::NewSubscription {
+            customer_id,
+            org_id: scope.org_id().clone(),
+            price_id: growth,
+            quantity: 1,
+            trial_days: None,
+            payment: billing::PaymentBehavior::AllowIncomplete,
+            default_payment_method: None,
+        };
+        let key = billing::IdempotencyKey::parse("beside").unwrap();
+        let second = stage.billing().create_subscription(&key, &beside).await.unwrap().fact.subscription_id;
+        hear(&stage, &scope).await;
+        hear(&stage, &scope).await;
+        let operator = stage.operator();
+        let open = || incidents::Filter { state: Some("open".to_owned()), ..incidents::Filter::default() };
+        let found = incidents::list(&stage, &operator, &open(), &Paging::default()).await.unwrap().items;
+        assert_eq!((found.len(), found[0].kind.as_str()), (1, "several_subscriptions"));
+        assert_eq!(found[0].org_id.as_deref(), Some(scope.org_id().as_str()));
+        assert!(found[0].detail.contains(second.as_str()), "{found:?}");
+        assert_eq!(plan(&now(&stage, &scope).await), "growth", "the newest counts");
+        stage.billing().cancel_subscription(&second, CancelSettlement::Nothing).await.unwrap();
+        hear(&stage, &scope).await;
+        let left = incidents::list(&stage, &operator, &open(), &Paging::default()).await.unwrap().items;
+        assert_eq!((left.len(), plan(&now(&stage, &scope).await)), (0, "starter"));
     }
 
     async fn a_change_that_stripe_did_not_answer_completes_by_itself_and_once(stage: Stage) {

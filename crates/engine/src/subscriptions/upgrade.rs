@@ -19,6 +19,7 @@ use crate::access::OrgScope;
 use crate::db::{self, Lane};
 use crate::engine::Engine;
 use crate::fault::point;
+use crate::metering;
 use crate::operations::{self, Code, Kind, NewOperation, Refusal, Run, Stop};
 use crate::quotes::{self, Given, Held, Wanted, Weighed};
 
@@ -106,6 +107,11 @@ pub(crate) async fn advance(run: &mut Run<'_>) -> Result<Value, Stop> {
     point(run.engine(), "upgrade.begun").map_err(db::Error::from)?;
     give_up_waiting(run, &frozen.subscription_id).await?;
     let released = release(run, &frozen.subscription_id).await?;
+    if !frozen.change.metered.is_empty() {
+        // The running period ends with the change: what was used in it is told before.
+        let (engine, org_key) = (run.engine().clone(), run.scope().org_key());
+        Box::pin(metering::report(&engine, Some(org_key))).await.map_err(|error| Stop::Later(error.to_string()))?;
+    }
     let sent = send(run, &frozen).await;
     point(run.engine(), "upgrade.sent").map_err(db::Error::from)?;
     if let Ok(Sent::Declined(invoice)) = &sent {
@@ -116,7 +122,7 @@ pub(crate) async fn advance(run: &mut Run<'_>) -> Result<Value, Stop> {
         Ok(Sent::Settled) => false,
         Ok(Sent::Declined(_)) => true,
         Err(Stop::Refused(refusal)) => refusal.code != Code::PaymentActionRequired,
-        Err(Stop::Later(_) | Stop::Database(_) | Stop::Lost) => false,
+        Err(Stop::Later(_) | Stop::Stuck(_) | Stop::Database(_) | Stop::Lost) => false,
     };
     if changes_nothing && let Some(schedule) = released {
         // What was going to happen by itself is going to happen still.
@@ -171,10 +177,10 @@ async fn send(run: &mut Run<'_>, frozen: &Frozen) -> Result<Sent, Stop> {
 /// An earlier change may still wait to be confirmed: the new choice replaces it.
 pub(super) async fn give_up_waiting(run: &mut Run<'_>, subscription_id: &SubscriptionId) -> Result<(), Stop> {
     let (engine, subscription) = (run.engine().clone(), subscription_id.clone());
-    let waiting: Option<InvoiceId> = run
-        .step("waiting", |_| async move { engine.billing().waiting_invoice(&subscription).await.map_err(stop) })
-        .await?;
-    void(run, "void_waiting", waiting).await
+    let (look, give_up) = (run.anew("waiting"), run.anew("void_waiting"));
+    let waiting: Option<InvoiceId> =
+        run.step(&look, |_| async move { engine.billing().waiting_invoice(&subscription).await.map_err(stop) }).await?;
+    void(run, &give_up, waiting).await
 }
 
 async fn void(run: &mut Run<'_>, step: &str, invoice: Option<InvoiceId>) -> Result<(), Stop> {

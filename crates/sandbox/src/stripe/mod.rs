@@ -5,6 +5,8 @@
 
 mod balance_transactions;
 mod charges;
+pub(crate) mod checkout_completion;
+pub(crate) mod checkout_sessions;
 mod collection;
 pub(crate) mod coupons;
 mod credit_note_lines;
@@ -23,7 +25,9 @@ mod metered;
 mod meters;
 mod one_off_invoices;
 mod payment_intents;
-mod payment_methods;
+pub(crate) mod payment_methods;
+pub(crate) mod portal_configurations;
+pub(crate) mod portal_sessions;
 pub(crate) mod prices;
 mod products;
 mod promotion_codes;
@@ -46,6 +50,7 @@ use serde_json::Value;
 pub(crate) use payment_intents::authenticated;
 pub(crate) use proration::printed as printed_amount;
 
+use crate::api_error::ApiError;
 use crate::desk::{Desk, Done};
 
 /// One call being answered.
@@ -105,6 +110,7 @@ impl Route {
 const TABLES: &[&[Route]] = &[
     balance_transactions::ROUTES,
     charges::ROUTES,
+    checkout_sessions::ROUTES,
     coupons::ROUTES,
     credit_notes::ROUTES,
     customers::ROUTES,
@@ -117,6 +123,8 @@ const TABLES: &[&[Route]] = &[
     one_off_invoices::ROUTES,
     payment_intents::ROUTES,
     payment_methods::ROUTES,
+    portal_configurations::ROUTES,
+    portal_sessions::ROUTES,
     prices::ROUTES,
     products::ROUTES,
     promotion_codes::ROUTES,
@@ -130,6 +138,15 @@ const TABLES: &[&[Route]] = &[
     test_clocks::ROUTES,
     webhook_endpoints::ROUTES,
 ];
+
+/// Does what a call with these parameters would, inside the transaction at hand: for pages, and for what one resource asks of another.
+///
+/// # Errors
+/// The route's.
+pub(crate) fn ask(desk: &mut Desk<'_>, method: &str, path: &str, params: Value) -> Done {
+    let (route, ids) = route(method, path).ok_or_else(|| ApiError::no_route(method, path))?;
+    (route.run)(&mut Call { desk, params, ids })
+}
 
 /// Finds the route of a call and the ids in its path; fixed segments win over `{…}`.
 pub(crate) fn route(method: &str, path: &str) -> Option<(&'static Route, Vec<String>)> {
@@ -165,6 +182,7 @@ pub(crate) fn perform(desk: &mut Desk<'_>, task: &str, object: &str) -> Done<()>
         collection::RETRY => collection::retry(desk, object),
         tax_ids::VERIFY => tax_ids::verify(desk, object),
         refunds::FAIL => refunds::fail(desk, object),
+        checkout_sessions::EXPIRE => checkout_sessions::expires(desk, object),
         task => {
             tracing::error!(task, object, "an unknown task stood on the sandbox's agenda");
             Ok(())

@@ -82,6 +82,17 @@ const CARDS: &[Card] = &[
     },
 ];
 
+/// The cards that pages offer: the recipe's name, and what it is for.
+pub(crate) const OFFERED: &[(&str, &str)] = &[
+    ("visa", "Visa ending in 4242: pays"),
+    ("mastercard", "Mastercard ending in 4444: pays"),
+    ("authenticationRequired", "Visa ending in 3184: asks for 3-D Secure"),
+    ("chargeDeclined", "Visa ending in 0002: declined"),
+    ("chargeDeclinedInsufficientFunds", "Visa ending in 9995: insufficient funds"),
+    ("chargeDeclinedExpiredCard", "Visa ending in 0069: expired"),
+    ("chargeCustomerFail", "Visa ending in 0341: can be saved, declined when charged"),
+];
+
 /// What charging a payment method does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Charge {
@@ -199,7 +210,7 @@ fn attach(call: &mut Call<'_, '_>) -> Done {
 ///
 /// # Errors
 /// 402 for cards that refuse, 400 for one that belongs to another customer.
-pub(super) fn attach_to(desk: &mut Desk<'_>, method: &str, customer: &Value) -> Done {
+pub(crate) fn attach_to(desk: &mut Desk<'_>, method: &str, customer: &Value) -> Done {
     let clock = crate::desk::clock_of(customer);
     let method = resolve(desk, method, clock.as_deref())?;
     let owner = id_in(&method["customer"]);

@@ -216,7 +216,7 @@ pub(super) fn interval(price: &Value) -> Done<Interval> {
 }
 
 /// The name of a price's product, as invoice lines print it.
-pub(super) fn product_name(desk: &mut Desk<'_>, price: &Value) -> Done<String> {
+pub(crate) fn product_name(desk: &mut Desk<'_>, price: &Value) -> Done<String> {
     let product = match id_in(&price["product"]) {
         Some(id) => desk.get(id)?,
         None => None,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::collection::{self, Collected, Then};
 use super::invoice_drafts::{self, Charge, Draft, Entry};
-use super::{Call, discounts, life, payment_methods, prices, proration, subscriptions, taxes};
+use super::{Call, discounts, life, metered, payment_methods, prices, proration, subscriptions, taxes};
 use crate::api_error::ApiError;
 use crate::desk::{Desk, Done, id_in, int, text};
 use crate::render::plain;
@@ -157,7 +157,9 @@ fn change_item(desk: &mut Desk<'_>, item: &mut Value, given: &Value, param: &str
         }
         item["plan"] = prices::as_plan(&price);
         item["price"] = price;
-        item["quantity"] = 1.into();
+        if !metered::is_metered(item) {
+            item["quantity"] = 1.into();
+        }
     }
     if given.get("quantity").is_some() {
         item["quantity"] = subscriptions::quantity(given, param)?.into();
@@ -205,6 +207,8 @@ fn prorate(desk: &mut Desk<'_>, before: &Value, mut after: Value, params: &Value
         lines = credits(desk, before, kept, date)?;
     }
     if reset {
+        // What meters counted so far is charged with the period that ends.
+        lines.extend(metered::lines(desk, before)?);
         after["billing_cycle_anchor"] = now.into();
         lines.extend(life::begin_period(desk, &mut after, now)?);
         return Ok(Change { after, lines, bill: Bill::Now });

@@ -13,6 +13,7 @@ mod hard_stop;
 mod journey;
 mod log_lines;
 mod once;
+mod payments;
 mod readme;
 mod refusals;
 mod rollover;

@@ -225,6 +225,8 @@ pub(super) fn refused(error: Error) -> ApiError {
         Error::UnknownPlan | Error::NotSelfService => ApiError::field("/newPlanCode", said),
         Error::BadQuantity => ApiError::field("/quantity", said),
         Error::BadEmail => ApiError::field("/email", said),
+        Error::BadUrl(name) => ApiError::field(&format!("/{name}"), said),
+        Error::BadOrgName => ApiError::field("/orgName", said),
         Error::UnknownPaymentMethod => ApiError::field("/paymentMethodId", said),
         Error::NoCustomer => ApiError::new(&errors::NO_CUSTOMER, "The org has no customer at Stripe yet."),
         Error::NotSoldSo => ApiError::field("/interval", said),
@@ -242,6 +244,7 @@ pub(super) fn refused(error: Error) -> ApiError {
         }
         Error::NoSubscription
         | Error::AlreadySubscribed
+        | Error::OnlyMethod
         | Error::AlreadyOnPlan
         | Error::NotChangeable(_)
         | Error::IsDowngrade(_)

@@ -29,6 +29,7 @@ mod operate;
 mod operator_sign_in;
 mod orgs;
 mod overrides;
+mod payments;
 mod plan_changes;
 mod plans;
 mod quota;
@@ -62,6 +63,7 @@ pub(crate) fn routes() -> Vec<Route> {
         plans::routes(),
         plan_changes::routes(),
         billing::routes(),
+        payments::routes(),
         adjustments::routes(),
         topups::routes(),
         spending::routes(),

@@ -19,6 +19,7 @@ use crate::clock::BusinessClock;
 use crate::db::Kind;
 use crate::engine::Engine;
 use crate::orgs;
+use crate::settings::Settings;
 use crate::subscriptions::{NewSubscription, create, ensure_customer, set_default_method};
 use crate::testing::{START, TestEngine};
 
@@ -41,6 +42,15 @@ impl Deref for Stage {
 impl Stage {
     /// An empty engine and an empty sandbox, both at [`START`]; none when there is no server for the database.
     pub(crate) async fn open(kind: Kind, test: &str) -> Option<Stage> {
+        Stage::open_with(kind, test, |_, _| {}).await
+    }
+
+    /// The same, after `change` had its way with the settings and with how patient we are with Stripe.
+    pub(crate) async fn open_with(
+        kind: Kind,
+        test: &str,
+        change: impl FnOnce(&mut Settings, &mut Pacing),
+    ) -> Option<Stage> {
         let folder = tempfile::tempdir().unwrap();
         let config = Config {
             listen: ([127, 0, 0, 1], 0).into(),
@@ -49,19 +59,17 @@ impl Stage {
             faults: Faults::none(),
         };
         let sandbox = Sandbox::start(config).await.unwrap();
-        let settings = stripe::Settings {
-            base_url: sandbox.base_url(),
-            secret_key: SecretString::from("sk_test_stage"),
-            pacing: Pacing {
+        let (base_url, offset) = (sandbox.base_url(), sandbox.offset());
+        let engine = TestEngine::open_with(kind, test, |settings| {
+            let mut pacing = Pacing {
                 backoff_base: Duration::from_millis(5),
                 deadline: Duration::from_secs(3),
                 ..Pacing::with_random(Arc::new(|| 1))
-            },
-        };
-        let billing = Billing::Stripe(stripe::Client::new(settings).unwrap());
-        let offset = sandbox.offset();
-        let engine = TestEngine::open_with(kind, test, |settings| {
-            settings.billing = billing;
+            };
+            change(settings, &mut pacing);
+            let secret_key = SecretString::from("sk_test_stage");
+            let client = stripe::Client::new(stripe::Settings { base_url, secret_key, pacing }).unwrap();
+            settings.billing = Billing::Stripe(client);
             settings.clock.business = BusinessClock::offset(offset);
         })
         .await?;

@@ -174,9 +174,40 @@ async function webhooks() {
   shown('the sandbox\'s signature is believed, with the right secret only');
 }
 
+async function hosted({ price }) {
+  const session = await stripe.checkout.sessions.create({
+    mode: 'subscription', line_items: [{ price: price.id, quantity: 2 }], customer_email: 'shop@example.com',
+    success_url: 'https://app.test/done?s={CHECKOUT_SESSION_ID}', cancel_url: 'https://app.test/back',
+    metadata: { order: '7' }, subscription_data: { metadata: { order: '7' }, trial_period_days: 7 },
+  });
+  assert.equal(session.status, 'open');
+  const paid = await fetch(session.url, {
+    method: 'POST', redirect: 'manual', body: new URLSearchParams({ card: 'visa', name: 'Ann' }),
+  });
+  assert.equal(paid.headers.get('location'), `https://app.test/done?s=${session.id}`);
+  const done = await stripe.checkout.sessions.retrieve(session.id, { expand: ['subscription', 'customer'] });
+  assert.equal(done.status, 'complete');
+  assert.equal(done.subscription.metadata.order, '7');
+  assert.equal(done.customer.email, 'shop@example.com');
+  const items = await stripe.checkout.sessions.listLineItems(session.id);
+  assert.equal(items.data[0].quantity, 2);
+  const other = await stripe.checkout.sessions.create({
+    mode: 'subscription', line_items: [{ price: price.id, quantity: 1 }], success_url: 'https://app.test/',
+  });
+  assert.equal((await stripe.checkout.sessions.expire(other.id)).status, 'expired');
+  const portal = await stripe.billingPortal.sessions.create({ customer: done.customer.id, return_url: 'https://app.test/' });
+  assert.match(await (await fetch(portal.url)).text(), /Cancel at the end of the period/);
+  const configurations = await stripe.billingPortal.configurations.list({ is_default: true });
+  assert.equal(configurations.data.length, 1);
+  const methods = await stripe.customers.listPaymentMethods(done.customer.id);
+  assert.equal((await stripe.paymentMethods.detach(methods.data[0].id)).customer, null);
+  shown('hosted checkout and portal: completed, expired, listed, opened; a card detached');
+}
+
 const prices = await catalog();
 const lived = await life(prices);
 await money(lived, prices);
+await hosted(prices);
 await paging();
 await refusals(prices);
 await webhooks();

@@ -6,6 +6,9 @@ Run as: python3 proof.py <sandbox's address> <folder with the client>. Prints on
 import http.server
 import sys
 import threading
+import urllib.error
+import urllib.parse
+import urllib.request
 
 ADDRESS, FOLDER = sys.argv[1:3]
 sys.path.insert(0, FOLDER)
@@ -155,9 +158,32 @@ def webhooks():
     shown("the sandbox's signature is believed, with the right secret only")
 
 
+def hosted(low):
+    session = V1.checkout.sessions.create({
+        "mode": "subscription", "line_items": [{"price": low.id, "quantity": 1}],
+        "success_url": "https://app.test/done", "subscription_data": {"metadata": {"order": "9"}},
+    })
+    form = urllib.parse.urlencode({"card": "visa", "email": "shop@example.com"}).encode()
+    try:
+        urllib.request.build_opener(Stay).open(session.url, form)
+    except urllib.error.HTTPError as answer:
+        assert (answer.code, answer.headers["location"]) == (303, "https://app.test/done")
+    done = V1.checkout.sessions.retrieve(session.id, {"expand": ["subscription"]})
+    assert done.payment_status == "paid" and done.subscription.metadata["order"] == "9"
+    portal = V1.billing_portal.sessions.create({"customer": done.customer})
+    assert b"Next invoice" in urllib.request.urlopen(portal.url).read()
+    shown("hosted checkout and portal")
+
+
+class Stay(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_):
+        return None
+
+
 LOW, HIGH = catalog()
 WHO, INVOICE = life(LOW, HIGH)
 money(WHO, INVOICE, LOW)
+hosted(LOW)
 paging()
 refusals(LOW)
 webhooks()
