@@ -8,8 +8,8 @@ use crate::db::{Error, Lane, Tx};
 use crate::engine::Engine;
 use crate::jobs::{Failure, Outcome};
 use crate::{
-    accounts, activation, checkouts, idempotency, inbox, incidents, jobs, mail, members, notices, operations, operators,
-    outgoing, quotes,
+    accounts, activation, checkouts, idempotency, inbox, incidents, jobs, mail, members, notices, operations,
+    operators, outgoing, quotes,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);

@@ -26,3 +26,7 @@ CREATE TABLE billing_notices (
 );
 COMMENT ON TABLE billing_notices IS 'What an org was told about its payments, so that each occasion is told once. retention: 400 days';
 CREATE INDEX billing_notices_old ON billing_notices (told_at);
+
+-- The inbox hears of checkouts too.
+ALTER TABLE webhook_inbox DROP CONSTRAINT webhook_inbox_object_kind_check;
+ALTER TABLE webhook_inbox ADD CONSTRAINT webhook_inbox_object_kind_check CHECK (object_kind IN ('customer', 'subscription', 'invoice', 'payment_method', 'setup_intent', 'checkout', 'other'));

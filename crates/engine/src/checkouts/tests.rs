@@ -7,10 +7,10 @@ use super::{NewCheckout, PREFIX, create, create_for_new_org};
 use crate::access::{Caller, OrgScope};
 use crate::db::{Kind, Statement};
 use crate::fault::Manner;
-use crate::inbox::testing::{Delivery, Stage, sized};
+use crate::inbox::testing::{Delivery, Stage as Inbox, sized};
 use crate::members;
 use crate::paging::Paging;
-use crate::subscriptions::tests::stage::{Stage as Pair, on_stage};
+use crate::subscriptions::tests::stage::on_stage;
 use crate::subscriptions::{self, Error};
 use crate::testing::START;
 use crate::{audit, inbox, jobs, orgs};
@@ -50,7 +50,7 @@ async fn made(engine: &crate::Engine) -> [i64; 5] {
 }
 
 /// Everything Stripe has to tell, oldest first.
-async fn everything(stage: &Stage) -> Vec<Delivery> {
+async fn everything(stage: &Inbox) -> Vec<Delivery> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let page = stage.engine.billing().events_page(START, after.as_deref()).await.unwrap();
@@ -82,7 +82,7 @@ fn orders(rounds: usize) -> Vec<Vec<usize>> {
 
 async fn any_order(kind: Kind) {
     for order in orders(sized(4, 9)) {
-        let Some(stage) = Stage::set(kind, "checkout_any_order").await else { return };
+        let Some(stage) = Inbox::set(kind, "checkout_any_order").await else { return };
         let operator = Caller::local_operator();
         let operator = operator.require_operator(tollgate_rules::access::Permission::OrgsCreate).unwrap();
         let page = create_for_new_org(&stage.engine, &operator, "Acme", &wanted("plan_starter_m")).await.unwrap();
@@ -106,7 +106,7 @@ async fn any_order(kind: Kind) {
     }
 }
 
-async fn it_is_what_was_bought(stage: &Stage) {
+async fn it_is_what_was_bought(stage: &Inbox) {
     let org = the_org(&stage.engine).await;
     let has = subscriptions::entitlements(&stage.engine, &org, None).await.unwrap();
     let trial_of = has.trial_of.as_ref().map(|code| code.as_str().to_owned());
@@ -138,7 +138,7 @@ async fn vanishing(kind: Kind) {
             limits.customer_lease = std::time::Duration::from_millis(150);
             limits.clock_skew = std::time::Duration::from_millis(10);
         };
-        let Some(stage) = Stage::set_with(kind, "checkout_vanishing", bounds).await else { return };
+        let Some(stage) = Inbox::set_with(kind, "checkout_vanishing", bounds).await else { return };
         let operator = Caller::local_operator();
         let operator = operator.require_operator(tollgate_rules::access::Permission::OrgsCreate).unwrap();
         let page = create_for_new_org(&stage.engine, &operator, "Acme", &wanted("plan_starter_m")).await.unwrap();
@@ -167,7 +167,7 @@ async fn an_org_that_is_being_made_when_the_process_dies_is_made_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_every_webhook_lost_a_checkout_is_found_all_the_same_and_a_forged_mark_is_not() {
-    let Some(stage) = Stage::set(Kind::Sqlite, "checkout_lost").await else { return };
+    let Some(stage) = Inbox::set(Kind::Sqlite, "checkout_lost").await else { return };
     let operator = Caller::local_operator();
     let operator = operator.require_operator(tollgate_rules::access::Permission::OrgsCreate).unwrap();
     let page = create_for_new_org(&stage.engine, &operator, "Acme", &wanted("plan_growth_m")).await.unwrap();
@@ -192,13 +192,13 @@ async fn with_every_webhook_lost_a_checkout_is_found_all_the_same_and_a_forged_m
     assert_eq!(made(&stage.engine).await, [1, 1, 1, 1, 1], "one of ours, and nothing of the other");
 }
 
-async fn the_price(stage: &Stage) -> tollgate_rules::ids::PriceId {
+async fn the_price(stage: &Inbox) -> tollgate_rules::ids::PriceId {
     let found = stage.engine.billing().prices(&["plan_starter_m".to_owned()]).await.unwrap();
     found[0].price_id.clone()
 }
 
 on_stage! {
-    async fn an_org_that_is_there_subscribes_by_checkout_and_keeps_its_customer(stage: Pair) {
+    async fn an_org_that_is_there_subscribes_by_checkout_and_keeps_its_customer(stage: Stage) {
         let scope = stage.org("Acme").await;
         let first = create(&stage, &scope, &wanted("plan_starter_m")).await.unwrap();
         let second = create(&stage, &scope, &wanted("plan_growth_m")).await.unwrap();
@@ -211,7 +211,7 @@ on_stage! {
         assert!(matches!(again, Err(Error::AlreadySubscribed)), "{again:?}");
     }
 
-    async fn who_had_a_trial_pays_at_once(stage: Pair) {
+    async fn who_had_a_trial_pays_at_once(stage: Stage) {
         let scope = stage.trialing("plan_starter_m").await;
         subscriptions::cancel(&stage, &scope, subscriptions::EndsAt::Now).await.unwrap();
         let page = create(&stage, &scope, &wanted("plan_starter_m")).await.unwrap();
@@ -221,7 +221,7 @@ on_stage! {
         assert_eq!((has.trial_of, has.plan_code.unwrap().as_str()), (None, "starter"));
     }
 
-    async fn what_is_wrong_is_named_and_nothing_is_asked_for(stage: Pair) {
+    async fn what_is_wrong_is_named_and_nothing_is_asked_for(stage: Stage) {
         let scope = stage.org("Acme").await;
         let good = wanted("plan_starter_m");
         let refused = create(&stage, &scope, &wanted("plan_gold_m")).await;

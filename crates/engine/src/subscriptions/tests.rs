@@ -14,6 +14,7 @@ use tollgate_connectors::billing::CancelSettlement;
 use tollgate_rules::billing::SubscriptionStatus;
 use tollgate_rules::catalog::Catalog;
 use tollgate_rules::ids::{PaymentMethodId, PlanCode};
+use tollgate_rules::period::Interval;
 use tollgate_rules::subscription::Access;
 use tollgate_sandbox::Failure;
 
@@ -282,7 +283,8 @@ on_stage! {
         stage.pay_with(&scope, "pm_card_visa").await;
         upgrade(&stage, &scope, &to("starter")).await.unwrap();
         let customer_id = hear_customer(&stage, &scope).await;
-        let growth = stage.billing().prices(&["plan_growth_m".to_owned()]).await.unwrap().remove(0).price_id;
+        let catalog = plans::catalog(&stage);
+        let growth = plans::price_for(&stage, catalog.plan("growth").unwrap(), Interval::Month).await.unwrap().unwrap();
         let beside = billing::NewSubscription {
             customer_id,
             org_id: scope.org_id().clone(),
