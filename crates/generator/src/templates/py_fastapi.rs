@@ -7,7 +7,7 @@ use crate::render::{Commands, Per, Template, TemplateFile};
 pub(crate) fn template() -> Template {
     Template {
         id: "py-fastapi",
-        version: "1.0.0",
+        version: "1.1.0",
         migrations: "backend/alembic/versions",
         commands: Commands {
             tests: &[

@@ -60,6 +60,22 @@ const RUST: Previous = Previous {
     ],
 };
 
+/// 1.1.0 listens on IPv6 addresses too, and tries routes with parameters of any name.
+const PYTHON: Previous = Previous {
+    id: "py-fastapi",
+    version: "1.0.0",
+    files: &[
+        (
+            "backend/app/__main__.py",
+            include_str!("../../../templates/previous/py-fastapi-1.0.0/backend/app/__main__.py.jinja"),
+        ),
+        (
+            "backend/tests/test_guards.py",
+            include_str!("../../../templates/previous/py-fastapi-1.0.0/backend/tests/test_guards.py.jinja"),
+        ),
+    ],
+};
+
 impl Previous {
     fn current(&self) -> Template {
         crate::templates().into_iter().find(|template| template.id == self.id).expect("it is in the binary")
@@ -146,6 +162,27 @@ fn an_upgrade_of_the_rust_app_over_edits_changes_only_what_the_template_changed(
     assert!(board.read("backend/src/api/project.rs").contains("= 500"));
     assert!(board.read("backend/tests/guards.rs").contains("// Mine."));
     assert!(!board.project.directory().join("deploy/render.yaml").exists(), "it stays deleted");
+}
+
+#[test]
+fn an_upgrade_of_the_python_app_over_edits_changes_only_what_the_template_changed() {
+    let board = Board::made(PYTHON);
+    board.edit("backend/app/__main__.py", "def main() -> None:", "def main() -> None:\n    print(\"ours\")");
+    board.edit("backend/tests/test_guards.py", "    \"/health\",", "    \"/health\",\n    \"/prices\",");
+    board.edit("backend/app/models/task.py", "class Task", "# Ours.\nclass Task");
+    fs::remove_file(board.project.directory().join("deploy/fly.toml")).expect("it was there");
+    let (plan, written) = board.upgrade();
+    let expected = [(Op::Merge, "backend/app/__main__.py"), (Op::Conflict, "backend/tests/test_guards.py")];
+    assert_eq!(written, expected.map(|(op, path)| (op, path.to_owned())), "the diff to review is small");
+    assert_eq!((plan.template.from.as_deref(), plan.template.to.as_str()), (Some("1.0.0"), "1.1.0"));
+    apply(&board.project, &[PYTHON.current()]).expect("it applies");
+    let main = board.read("backend/app/__main__.py");
+    assert!(main.contains("print(\"ours\")") && main.contains("host.strip"), "{main}");
+    let guards = board.read("backend/tests/test_guards.py");
+    assert!(guards.contains("/prices") && !guards.contains("re.sub"), "the edited file is as it was");
+    assert!(board.read("backend/tests/test_guards.py.new").contains("re.sub"), "the new one lies beside it");
+    assert!(board.read("backend/app/models/task.py").contains("# Ours."));
+    assert!(!board.project.directory().join("deploy/fly.toml").exists(), "it stays deleted");
 }
 
 #[test]
