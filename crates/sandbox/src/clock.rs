@@ -7,6 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use aws_lc_rs::rand::SystemRandom;
+
+/// What signatures of the provider stand-in draw on.
+pub(crate) fn randomness() -> SystemRandom {
+    SystemRandom::new()
+}
+
 /// Microseconds in a second.
 pub(crate) const SECOND: i64 = 1_000_000;
 

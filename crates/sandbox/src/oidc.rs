@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -19,6 +18,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+
+use crate::clock::randomness;
 
 /// Who we are at the stand-in.
 pub const CLIENT_ID: &str = "tollgate";
@@ -112,7 +113,7 @@ impl Room {
         let header = json!({ "alg": "ES256", "typ": "JWT", "kid": "stand-in" });
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let text = format!("{}.{}", part(&header), part(claims));
-        let signature = self.key.sign(&SystemRandom::new(), text.as_bytes()).ok()?;
+        let signature = self.key.sign(&randomness(), text.as_bytes()).ok()?;
         Some(format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
 }

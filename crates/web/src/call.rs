@@ -274,7 +274,12 @@ fn respond(answer: Answer, request_id: &RequestId, timing: &Timing) -> Response 
         headers.insert(header::REFERRER_POLICY, NO_REFERRER);
     }
     for (name, value) in answer.headers {
-        headers.insert(name, value);
+        // One answer may set several cookies; of everything else there is one.
+        if name == header::SET_COOKIE {
+            headers.append(name, value);
+        } else {
+            headers.insert(name, value);
+        }
     }
     if answer.status == 401 && !headers.contains_key(header::WWW_AUTHENTICATE) {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tollgate\""));
