@@ -41,8 +41,10 @@ pub struct Caller {
 pub enum CallerKind {
     /// Runs this server: may do everything.
     Operator {
-        /// Which operator key (`configured`, `local`, or the key's label).
+        /// Which operator key (`configured`, `local`, or the key's label), or which user.
         label: String,
+        /// How they proved who they are, where the operator is a person; keys do not grow stale.
+        session: Option<Session>,
     },
     /// An org's API key.
     Key {
@@ -109,7 +111,7 @@ impl Caller {
     /// The operator, known by having reached a door only the operator can reach (the admin socket, the command line, loopback in `dev`).
     #[must_use]
     pub fn local_operator() -> Caller {
-        Caller::new(CallerKind::Operator { label: "local".to_owned() })
+        Caller::new(CallerKind::Operator { label: "local".to_owned(), session: None })
     }
 
     /// The same caller, with the trace id that audit, jobs and operations carry.
@@ -192,7 +194,7 @@ impl Caller {
     #[must_use]
     pub fn actor(&self) -> String {
         match &self.kind {
-            CallerKind::Operator { label } => format!("operator:{label}"),
+            CallerKind::Operator { label, .. } => format!("operator:{label}"),
             CallerKind::Key { key_id, .. } => format!("key:{key_id}"),
             CallerKind::Site { site_id, .. } => format!("site:{site_id}"),
             CallerKind::OrgToken { key_id, .. } => format!("key:{key_id}"),

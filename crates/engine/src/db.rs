@@ -9,6 +9,9 @@
 
 mod arg;
 mod error;
+mod fence;
+#[cfg(test)]
+mod fence_tests;
 pub(crate) mod migrations;
 mod postgres;
 mod row;
@@ -30,10 +33,14 @@ use crate::limits::Limits;
 
 pub use arg::{Arg, Columns};
 pub use error::{Error, OpenError};
+pub use fence::Fence;
 pub use row::Row;
 pub use statement::Statement;
+#[cfg(test)]
+pub(crate) use tx::STATEMENTS as STATEMENTS_RUN;
 pub use tx::{Connection, Tx};
 
+pub(crate) use fence::STATEMENTS as FENCE_STATEMENTS;
 pub(crate) use migrations::STATEMENTS;
 pub(crate) use sqlite::{check_file, lock as lock_file, open_copy};
 
@@ -101,6 +108,7 @@ impl Db {
         };
         let db = Db(Arc::new(backend));
         migrations::run(&db, migrate, wall).await?;
+        fence::raise(&db, migrate).await?;
         Ok(db)
     }
 
@@ -121,6 +129,45 @@ impl Db {
         match &*self.0 {
             Backend::Sqlite(store) => store.read().await,
             Backend::Postgres(store) => store.read().await,
+        }
+    }
+
+    /// A connection for reading one org's rows: on PostgreSQL behind the second fence, where no other org's can be seen.
+    ///
+    /// # Errors
+    /// As [`Db::read`].
+    pub(crate) async fn read_for(&self, org_key: i64) -> Result<Connection, Error> {
+        match &*self.0 {
+            Backend::Sqlite(store) => store.read().await,
+            Backend::Postgres(store) => store.read_for(org_key).await,
+        }
+    }
+
+    /// Begins a transaction of the control plane for one org: on PostgreSQL behind the second fence.
+    ///
+    /// # Errors
+    /// As [`Db::begin`].
+    pub(crate) async fn begin_for(&self, org_key: i64) -> Result<Tx, Error> {
+        match &*self.0 {
+            Backend::Sqlite(store) => store.begin(Lane::Control).await,
+            Backend::Postgres(store) => store.begin_for(org_key).await,
+        }
+    }
+
+    /// How the second fence stands; none on the embedded database, which has no roles.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub(crate) async fn fence(&self) -> Result<Option<Fence>, Error> {
+        match &*self.0 {
+            Backend::Sqlite(_) => Ok(None),
+            Backend::Postgres(store) => Ok(Some(Fence { in_use: store.fenced(), ..fence::look(self).await? })),
+        }
+    }
+
+    async fn use_fence(&self) {
+        if let Backend::Postgres(store) = &*self.0 {
+            store.use_fence().await;
         }
     }
 

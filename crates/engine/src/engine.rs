@@ -11,7 +11,7 @@ use tollgate_connectors::outgoing::Sender;
 use tollgate_connectors::plan_mirror::PlanMirror;
 use tollgate_rules::time::Timestamp;
 
-use crate::access::Credentials;
+use crate::access::{Credentials, OrgScope};
 use crate::clock::Clocks;
 use crate::db::{self, Db, Kind, Statement};
 use crate::diag;
@@ -140,6 +140,16 @@ impl Engine {
     /// The database.
     pub(crate) fn db(&self) -> &Db {
         &self.0.db
+    }
+
+    /// A connection for reading the rows of the scope's org; on PostgreSQL it can see no other's.
+    pub(crate) async fn read_for(&self, scope: &OrgScope) -> Result<db::Connection, db::Error> {
+        self.0.db.read_for(scope.org_key().0).await
+    }
+
+    /// Begins a transaction about the scope's org; on PostgreSQL it can touch no other's rows. See [`Db::begin`].
+    pub(crate) async fn begin_for(&self, scope: &OrgScope) -> Result<db::Tx, db::Error> {
+        self.0.db.begin_for(scope.org_key().0).await
     }
 
     /// Time and randomness.
@@ -303,6 +313,7 @@ impl Engine {
 pub fn statements() -> Vec<&'static Statement> {
     [
         db::STATEMENTS,
+        db::FENCE_STATEMENTS,
         crate::adjustments::sql::ALL,
         crate::checkouts::sql::ALL,
         inbox::sql::ALL,
@@ -317,6 +328,7 @@ pub fn statements() -> Vec<&'static Statement> {
         crate::accounts::sql::ALL,
         crate::accounts::sql::sessions::ALL,
         crate::audit::sql::ALL,
+        crate::erasure::STATEMENTS,
         crate::alerts::sql::ALL,
         crate::flags::sql::ALL,
         crate::grants::sql::ALL,

@@ -18,6 +18,7 @@ pub mod clock;
 pub mod db;
 pub mod diag;
 mod engine;
+pub(crate) mod erasure;
 #[cfg(not(any(test, feature = "testing")))]
 pub(crate) mod fault;
 #[cfg(any(test, feature = "testing"))]

@@ -8,7 +8,7 @@ use crate::db::{Error, Lane, Tx};
 use crate::engine::Engine;
 use crate::jobs::{Failure, Outcome};
 use crate::{
-    accounts, activation, checkouts, idempotency, inbox, incidents, jobs, mail, members, notices, operations,
+    accounts, activation, checkouts, erasure, idempotency, inbox, incidents, jobs, mail, members, notices, operations,
     operators, outgoing, quotes,
 };
 
@@ -48,6 +48,7 @@ pub(crate) async fn sweep(engine: &Engine) -> Result<Outcome, Failure> {
     {
         batches(engine, table).await?;
     }
+    erasure::due(engine).await?;
     Ok(Outcome::Again { at: engine.now().plus(Duration::from_secs(3600)) })
 }
 

@@ -16,16 +16,17 @@ use tollgate_connectors::dns::Resolver;
 use tollgate_connectors::mail::Mail;
 use tollgate_connectors::outgoing::Reach;
 use tollgate_connectors::plan_mirror::PlanMirror;
-use tollgate_rules::access::Permission;
+use tollgate_rules::access::{Permission, Role};
 use tollgate_rules::catalog::Catalog;
 use tollgate_rules::ids::{OrgId, UserId};
 use tollgate_rules::time::Timestamp;
 
 use crate::access::{Caller, OperatorScope, OrgScope};
 use crate::clock::{BusinessClock, Clocks, Entropy};
-use crate::db::{Kind, Migrate, Source};
+use crate::db::{Kind, Lane, Migrate, Source};
 use crate::engine::Engine;
 use crate::limits::Limits;
+use crate::members;
 use crate::orgs;
 use crate::settings::{KeyEnvironment, Settings, WebhookSecrets};
 
@@ -265,6 +266,16 @@ impl TestEngine {
             idempotency_key: None,
         };
         orgs::create(&self.engine, &self.operator(), create).await.expect("an org is made")
+    }
+
+    /// Makes somebody a member of an org, as an invitation or another keeper of memberships would.
+    pub async fn member(&self, org_id: &str, user_id: &str, role: Role) {
+        let (scope, user_id) = (self.scope(org_id).await, UserId::parse(user_id).expect("a user id"));
+        let mut tx = self.engine.db().begin(Lane::Control).await.expect("the database writes");
+        let put = members::sql::put(&mut tx, &scope, &user_id, role, self.engine.now()).await;
+        put.expect("a membership is written");
+        tx.commit().await.expect("the database commits");
+        self.engine.credentials().forget_user(&user_id);
     }
 
     /// The operator's scope of an org.

@@ -174,6 +174,8 @@ words! {
         DiagnosticsRead = "diagnostics.read",
         /// Move the sandbox's clock.
         ClockAdvance = "clock.advance",
+        /// Take, close and open again what is stored about a person.
+        UsersOperate = "users.operate",
         /// Create, list and revoke operator keys; back up and restore.
         ServerOperate = "server.operate",
     }
@@ -235,6 +237,7 @@ pub const TABLE: &[Row] = &[
     row(Permission::PlansPublish, &[], &[]),
     row(Permission::DiagnosticsRead, &[], &[]),
     row(Permission::ClockAdvance, &[], &[]),
+    row(Permission::UsersOperate, &[], &[]),
     row(Permission::ServerOperate, &[], &[]),
 ];
 
@@ -262,6 +265,25 @@ pub fn role_may_grant(holder: Role, granted: Role) -> bool {
 pub fn role_may_issue(role: Role, scope: Scope) -> bool {
     line(Permission::KeysWrite).roles.contains(&role)
         && TABLE.iter().filter(|row| row.scopes.contains(&scope)).all(|row| row.roles.contains(&role))
+}
+
+/// Whether a person must have proved who they are within the last minutes to change something with this right: it hands access
+/// out or takes it away, gives the org away, or moves money. Keys are not asked; they prove nothing but themselves.
+pub const fn asks_for_fresh_proof(permission: Permission) -> bool {
+    matches!(
+        permission,
+        Permission::MembersWrite
+            | Permission::OrgTransfer
+            | Permission::OrgDelete
+            | Permission::OrgOperate
+            | Permission::KeysWrite
+            | Permission::BillingOperate
+            | Permission::GrantsOperate
+            | Permission::OverridesOperate
+            | Permission::UsageCorrect
+            | Permission::UsersOperate
+            | Permission::PlansPublish
+    )
 }
 
 /// The table's line about a permission.

@@ -13,6 +13,7 @@ use clap::parser::ValueSource;
 use secrecy::SecretString;
 use tollgate_rules::catalog::Catalog;
 use tollgate_rules::time::Timestamp;
+use tollgate_web::{BadNetwork, Proxies};
 
 use crate::failure::Failure;
 use crate::settings::{NOT_USED_YET, SETTINGS, Setting, Value, setting};
@@ -56,6 +57,8 @@ pub(crate) struct Config {
     /// Who signs operators in as people.
     pub(crate) oidc: Option<Oidc>,
     pub(crate) app_base_url: Option<String>,
+    /// Who is believed about where a call came from.
+    pub(crate) trusted_proxies: Proxies,
     pub(crate) smtp_url: Option<SecretString>,
     pub(crate) mail_from: String,
     /// Who is asked for texts in the DNS; the system's resolvers when left out.
@@ -111,6 +114,7 @@ impl Config {
             clerk: clerk::of(&values)?,
             oidc: oidc::of(&values)?,
             app_base_url: values.url("APP_BASE_URL")?,
+            trusted_proxies: values.proxies()?,
             smtp_url: values.text("TOLLGATE_SMTP_URL").map(SecretString::from),
             mail_from: values.required("TOLLGATE_MAIL_FROM"),
             dns_server: values.server("TOLLGATE_DNS_SERVER")?,
@@ -293,6 +297,12 @@ impl Values {
             ));
         }
         Ok(secrets.into_iter().map(SecretString::from).collect())
+    }
+
+    fn proxies(&self) -> Result<Proxies, Failure> {
+        let id = "TOLLGATE_TRUSTED_PROXIES";
+        let parsed: Result<Proxies, BadNetwork> = self.text(id).unwrap_or_default().parse();
+        parsed.map_err(|error| wrong(id, &error.to_string(), "Write it as 10.0.0.0/8,192.0.2.7."))
     }
 
     fn environment(&self, mode: Mode) -> Result<String, Failure> {

@@ -292,6 +292,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
     },
     Setting {
         flag: "",
+        variable: "TOLLGATE_TRUSTED_PROXIES",
+        default: "",
+        reader: Reader::All,
+        value: Value::Text("NETWORKS"),
+        help: "Proxies that are believed about where a call came from (X-Forwarded-For): addresses and networks, separated by commas. Nobody when left out.",
+    },
+    Setting {
+        flag: "",
         variable: "TOLLGATE_SMTP_URL",
         default: "",
         reader: Reader::All,

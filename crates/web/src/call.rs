@@ -37,6 +37,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const CSP: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 );
+/// Two years, for this host: once reached over https, browsers stay there.
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -126,9 +128,10 @@ impl Call {
         self.parts.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The network address the connection came from.
+    /// The network address the call came from: the connection's, or what a believed proxy says.
     pub(crate) fn address(&self) -> Option<std::net::IpAddr> {
-        self.parts.extensions.get::<caller::ClientAddress>().map(|from| from.0)
+        let peer = self.parts.extensions.get::<caller::ClientAddress>()?.0;
+        Some(self.app.state().proxies.client(peer, &self.parts.headers))
     }
 
     /// What follows `prefix` in the path, decoded.
@@ -177,7 +180,7 @@ where
         let duration_ms = timing.total_micros / 1000;
         span.in_scope(|| tracing::info!(status = u64::from(answer.status), duration_ms, "a request was answered"));
     }
-    respond(answer, &request_id, &timing)
+    respond(answer, &request_id, &timing, app.state().is_https())
 }
 
 /// What every log line of a call carries; nothing for the calls that are metrics.
@@ -256,7 +259,7 @@ impl Timing {
     }
 }
 
-fn respond(answer: Answer, request_id: &RequestId, timing: &Timing) -> Response {
+fn respond(answer: Answer, request_id: &RequestId, timing: &Timing, https: bool) -> Response {
     let mut response = Response::new(Body::from(answer.body));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut headers = HeaderMap::with_capacity(16);
@@ -272,6 +275,9 @@ fn respond(answer: Answer, request_id: &RequestId, timing: &Timing) -> Response 
     if may_be_shown {
         headers.insert(header::CONTENT_SECURITY_POLICY, CSP);
         headers.insert(header::REFERRER_POLICY, NO_REFERRER);
+    }
+    if https {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     }
     for (name, value) in answer.headers {
         // One answer may set several cookies; of everything else there is one.

@@ -5,7 +5,7 @@ use http::header::{AUTHORIZATION, HeaderValue};
 use http::request::Parts;
 use tollgate_engine::access::{self, AuthError, Caller, CallerKind, OperatorScope, OrgScope, Refused};
 use tollgate_engine::tokens::dpop::{self, Proof};
-use tollgate_rules::access::{Permission, line, role_grants, scopes_grant};
+use tollgate_rules::access::{Permission, asks_for_fresh_proof, line, role_grants, scopes_grant};
 use tollgate_rules::ids::OrgId;
 
 use crate::api_error::ApiError;
@@ -60,6 +60,9 @@ pub(crate) async fn identify(app: &App, access: Access, parts: &Parts, id: &Requ
         None if caller.user_id().is_none() => {
             return Err(ApiError::new(&errors::FORBIDDEN, "Only a signed-in user can do that."));
         }
+        Some(permission) if !parts.method.is_safe() && asks_for_fresh_proof(permission) => {
+            caller.fresh(app.engine()).map_err(refusal)?;
+        }
         _ => {}
     }
     Ok(corr(caller, parts, id))
@@ -77,7 +80,7 @@ pub(crate) fn operator_cookie_name(app: &App) -> &'static str {
 
 /// Whether clients reach this server over https.
 pub(crate) fn is_https(app: &App) -> bool {
-    app.state().base_url.starts_with("https://")
+    app.state().is_https()
 }
 
 /// A cookie for this host only, unreadable by scripts, never sent along by other sites' forms. The value is ASCII without spaces.

@@ -19,6 +19,7 @@ mod failures;
 mod fields;
 mod openapi;
 mod paging;
+mod proxies;
 mod repeats;
 mod request_id;
 mod routes;
@@ -33,6 +34,7 @@ use axum::extract::{Request, State as Extract};
 use crate::routes::{Access, Route, Spec};
 use crate::state::App;
 
+pub use proxies::{BadNetwork, Proxies};
 pub use serve::serve;
 pub use state::{Advance, AdvanceError, Advanced, Advancing, Demo, Happened, Mode, State, TimeMachine};
 pub use strict::Fault;

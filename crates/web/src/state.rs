@@ -11,6 +11,7 @@ use tollgate_engine::Engine;
 use tollgate_rules::time::Timestamp;
 
 use crate::denials::Denials;
+use crate::proxies::Proxies;
 use crate::request_id::RequestIds;
 
 /// How this server runs.
@@ -39,6 +40,15 @@ pub struct State {
     pub version: String,
     /// Where clients reach this server, without a slash at the end.
     pub base_url: String,
+    /// Who is believed about where a call came from.
+    pub proxies: Proxies,
+}
+
+impl State {
+    /// Whether clients reach this server over https.
+    pub(crate) fn is_https(&self) -> bool {
+        self.base_url.starts_with("https://")
+    }
 }
 
 /// The org the start page shows.

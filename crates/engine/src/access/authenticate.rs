@@ -36,7 +36,7 @@ pub async fn authenticate(engine: &Engine, bearer: &str) -> Result<Caller, AuthE
     let fingerprint = secrets::fingerprint(bearer);
     let credentials = engine.credentials();
     if bearer.starts_with("tgo_") && credentials.is_configured_operator(&fingerprint) {
-        return Ok(Caller::new(CallerKind::Operator { label: "configured".to_owned() }));
+        return Ok(Caller::new(CallerKind::Operator { label: "configured".to_owned(), session: None }));
     }
     if let Some(key) = credentials.known(&fingerprint) {
         match freshness(engine, &key) {

@@ -18,6 +18,7 @@ pub struct OrgScope {
     role: Role,
     user_id: Option<UserId>,
     slice: Option<KeyId>,
+    second_factor: bool,
 }
 
 /// The right to act for the whole server.
@@ -58,7 +59,17 @@ impl OrgScope {
     pub(crate) fn restored(org: OrgRef, actor: String, corr_id: String) -> OrgScope {
         let operator = actor.starts_with("operator:") || actor.starts_with("system:");
         let role = if operator { Role::Owner } else { Role::Member };
-        OrgScope { org_key: org.key, org_id: org.id, actor, corr_id, operator, role, user_id: None, slice: None }
+        OrgScope {
+            org_key: org.key,
+            org_id: org.id,
+            actor,
+            corr_id,
+            operator,
+            role,
+            user_id: None,
+            slice: None,
+            second_factor: false,
+        }
     }
 
     /// The org's internal key: what statements filter on.
@@ -103,6 +114,12 @@ impl OrgScope {
         self.slice.as_ref()
     }
 
+    /// Whether a user acts who gave a second factor.
+    #[must_use]
+    pub(crate) fn second_factor(&self) -> bool {
+        self.second_factor
+    }
+
     /// Whether the operator acts (some fields only the operator may set).
     #[must_use]
     pub fn is_operator(&self) -> bool {
@@ -135,6 +152,7 @@ impl OperatorScope {
             role: Role::Owner,
             user_id: None,
             slice: None,
+            second_factor: false,
         }
     }
 }
@@ -219,7 +237,15 @@ impl Caller {
     /// # Errors
     /// [`Refused::StepUpNeeded`].
     pub fn fresh(&self, engine: &Engine) -> Result<(), Refused> {
-        let CallerKind::User { session, .. } = &self.kind else { return Ok(()) };
+        let session = match &self.kind {
+            CallerKind::User { session, .. } | CallerKind::Operator { session: Some(session), .. } => session,
+            CallerKind::Operator { session: None, .. }
+            | CallerKind::Key { .. }
+            | CallerKind::Site { .. }
+            | CallerKind::OrgToken { .. }
+            | CallerKind::System { .. }
+            | CallerKind::Nobody => return Ok(()),
+        };
         let since = engine.clock().wall.now().minus(engine.limits().people.step_up_within);
         let factor = session.second_factor_at.unwrap_or(session.authenticated_at);
         if session.authenticated_at >= since && factor >= since { Ok(()) } else { Err(Refused::StepUpNeeded) }
@@ -235,6 +261,7 @@ impl Caller {
             role,
             user_id: self.user_id().cloned(),
             slice: self.slice().cloned(),
+            second_factor: matches!(&self.kind, CallerKind::User { session, .. } if session.second_factor_at.is_some()),
         }
     }
 }

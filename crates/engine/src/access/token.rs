@@ -7,7 +7,7 @@ use crate::orgs;
 use crate::tokens::dpop::{self, Proof};
 use crate::tokens::{self, Provider, Refusal, Session, Verified};
 use std::time::Duration;
-use tollgate_rules::ids::OrgId;
+use tollgate_rules::ids::{OrgId, OrgKey};
 use tollgate_rules::time::Timestamp;
 
 /// The caller behind a token.
@@ -50,7 +50,8 @@ pub(super) async fn admit(engine: &Engine, token: &str, proof: Option<&Proof>) -
 /// A signed-in user; the operator where the issuer's claim and our list say so.
 async fn user(engine: &Engine, session: Session) -> Result<Caller, AuthError> {
     if session.operator {
-        return Ok(Caller::new(CallerKind::Operator { label: session.user_id.to_string() }));
+        let proof = proof(&session, None);
+        return Ok(Caller::new(CallerKind::Operator { label: session.user_id.to_string(), session: Some(proof) }));
     }
     match session.provider {
         Provider::BuiltIn => match &session.session_id {
@@ -58,25 +59,30 @@ async fn user(engine: &Engine, session: Session) -> Result<Caller, AuthError> {
             None => Err(AuthError::Invalid),
         },
         Provider::Clerk => {
-            let ago = |minutes: i64| {
-                let minutes = u64::try_from(minutes).ok()?;
-                Some(session.issued_at.minus(Duration::from_secs(minutes.saturating_mul(60))))
-            };
-            let (first, second) = session.factor_minutes.unwrap_or((-1, -1));
             let active = match &session.org {
                 Some(active) => {
                     orgs::find(engine, &active.id).await.map_err(AuthError::Unavailable)?.map(|org| org.key)
                 }
                 None => None,
             };
-            let proof = super::Session {
-                session_id: session.session_id.clone().unwrap_or_default(),
-                authenticated_at: ago(first).unwrap_or(Timestamp::from_micros(0)),
-                second_factor_at: ago(second),
-                active_org: active,
-            };
+            let proof = proof(&session, active);
             super::caller_of(engine, session.user_id, proof).await
         }
+    }
+}
+
+/// How freshly the issuer says that the user proved who they are; never, where it does not say.
+fn proof(session: &Session, active_org: Option<OrgKey>) -> super::Session {
+    let ago = |minutes: i64| {
+        let minutes = u64::try_from(minutes).ok()?;
+        Some(session.issued_at.minus(Duration::from_secs(minutes.saturating_mul(60))))
+    };
+    let (first, second) = session.factor_minutes.unwrap_or((-1, -1));
+    super::Session {
+        session_id: session.session_id.clone().unwrap_or_default(),
+        authenticated_at: ago(first).unwrap_or(Timestamp::from_micros(0)),
+        second_factor_at: ago(second),
+        active_org,
     }
 }
 

@@ -8,6 +8,20 @@ use std::time::Duration;
 use super::Error;
 use crate::engine::Engine;
 
+/// Whether somebody at this address may try a credential: not when too many failed from there within the minute, or from everywhere.
+/// What takes a credential asks first, and tells of a failure with [`failed_try`].
+///
+/// # Errors
+/// [`Error::Slow`].
+pub fn may_try(engine: &Engine, from: Option<IpAddr>) -> Result<(), Error> {
+    engine.accounts().budget.check(engine, from)
+}
+
+/// A credential that somebody at this address tried was not good.
+pub fn failed_try(engine: &Engine, from: Option<IpAddr>) {
+    engine.accounts().budget.failed(engine, from);
+}
+
 const WINDOW: Duration = Duration::from_secs(60);
 /// Addresses counted at once; a full table begins anew.
 const ADDRESSES_MAX: usize = 100_000;

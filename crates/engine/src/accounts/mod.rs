@@ -8,6 +8,8 @@
 //! reset ends every session.
 
 mod budget;
+mod close;
+mod export;
 mod forgot;
 mod hashing;
 mod me;
@@ -33,6 +35,9 @@ use crate::access::Refused;
 use crate::{db, tokens};
 
 pub(crate) use budget::Budget;
+pub use budget::{failed_try, may_try};
+pub use close::{close, close_for, restore};
+pub use export::{Export, Stay, export, export_of};
 pub use forgot::forgot;
 pub(crate) use hashing::Hashing;
 pub use me::{Me, me, switch_org};

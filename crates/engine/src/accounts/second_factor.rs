@@ -1,12 +1,14 @@
 //! The second factor: time-based codes (RFC 6238: SHA-1, six digits, thirty seconds, one step either way) and recovery codes.
 
+use std::future::Future;
+
 use secrecy::{ExposeSecret, SecretString};
 use totp_rs::{Builder, Totp};
 
 use tollgate_rules::ids::UserId;
 
 use super::sql::{self, sessions};
-use super::{Error, User, me};
+use super::{Error, User, me, sign_in};
 use crate::access::Caller;
 use crate::audit;
 use crate::db::{self, Lane, Tx};
@@ -81,7 +83,7 @@ pub async fn confirm(engine: &Engine, caller: &Caller, code: &str) -> Result<Vec
         tx.commit().await?;
         Ok::<_, Error>(())
     };
-    engine.db().detached(write).await?;
+    slowed(engine, &user_id, engine.db().detached(write)).await?;
     engine.credentials().forget_user(&user_id);
     Ok(codes)
 }
@@ -109,9 +111,28 @@ pub async fn disable(engine: &Engine, caller: &Caller, code: &str) -> Result<(),
         tx.commit().await?;
         Ok::<_, Error>(())
     };
-    engine.db().detached(write).await?;
+    slowed(engine, &user_id, engine.db().detached(write)).await?;
     engine.credentials().forget_user(&user_id);
     Ok(())
+}
+
+/// Whoever holds a session does not find the second factor by trying: wrong codes are waited for as at sign-in.
+async fn slowed<T>(
+    engine: &Engine,
+    user_id: &UserId,
+    attempt: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let subject = engine.sealer().mac("second factor", user_id.as_str());
+    let attempts = sql::attempts(&mut engine.db().read().await?, &subject).await?;
+    let wall = engine.clock().wall.now();
+    if attempts.blocked_until > wall {
+        return Err(Error::Slow(attempts.blocked_until.since(wall)));
+    }
+    let outcome = attempt.await;
+    if matches!(outcome, Err(Error::WrongCode)) {
+        sign_in::note_failure(engine, subject, attempts.failures).await?;
+    }
+    outcome
 }
 
 /// Uses a code up: a step of the authenticator that was not used before, or a recovery code.

@@ -96,7 +96,7 @@ pub async fn sign_in(engine: &Engine, sign_in: SignIn) -> Result<SignedIn, Error
 }
 
 /// The first failures are free; then each doubles the wait, up to a minute: a guesser is slowed, the owner never shut out.
-async fn note_failure(engine: &Engine, subject: String, before: i64) -> Result<(), Error> {
+pub(super) async fn note_failure(engine: &Engine, subject: String, before: i64) -> Result<(), Error> {
     let limits = engine.limits();
     let beyond = (before + 1).saturating_sub(limits.people.sign_in_failures_free);
     let wait = match u32::try_from(beyond) {

@@ -32,6 +32,9 @@ pub(crate) const ALL: &[&Statement] = &[
     &NOTE_FAILURE,
     &CLEAR_ATTEMPTS,
     &DELETE_OLD_ATTEMPTS,
+    &STATE,
+    &CLOSE,
+    &OPEN_AGAIN,
 ];
 
 /// An account with what is needed to check who signs in.
@@ -99,6 +102,49 @@ pub(crate) async fn insert(tx: &mut Tx, user: &User, password_hash: &str) -> Res
         user.created_at.into(),
     ];
     Ok(tx.execute(&INSERT, &args).await? == 1)
+}
+
+/// Where an account stands.
+pub(super) struct State {
+    pub(super) status: String,
+    pub(super) source: String,
+    pub(super) email: Option<String>,
+    pub(super) closed_at: Option<Timestamp>,
+}
+
+const STATE: Statement = Statement::split(
+    "accounts.state",
+    "SELECT status, source, email, closed_at FROM users WHERE user_id = $1",
+    "SELECT status, source, email, closed_at FROM users WHERE user_id = $1 FOR UPDATE",
+);
+
+/// The account whatever its status, locked until the transaction ends.
+pub(super) async fn state(tx: &mut Tx, user_id: &UserId) -> Result<Option<State>, Error> {
+    let Some(row) = tx.optional(&STATE, &[user_id.as_str().into()]).await? else { return Ok(None) };
+    Ok(Some(State {
+        status: row.text("status")?,
+        source: row.text("source")?,
+        email: row.opt_text("email")?,
+        closed_at: row.opt_time("closed_at")?,
+    }))
+}
+
+const CLOSE: Statement = Statement::new(
+    "accounts.close",
+    "UPDATE users SET status = 'closed', closed_at = $2, updated_at = $2 WHERE user_id = $1 AND status = 'active'",
+);
+
+pub(super) async fn close(tx: &mut Tx, user_id: &UserId, at: Timestamp) -> Result<(), Error> {
+    tx.execute(&CLOSE, &[user_id.as_str().into(), at.into()]).await.map(|_| ())
+}
+
+const OPEN_AGAIN: Statement = Statement::new(
+    "accounts.open_again",
+    "UPDATE users SET status = 'active', closed_at = NULL, updated_at = $2 WHERE user_id = $1 AND status = 'closed'",
+);
+
+pub(super) async fn open_again(tx: &mut Tx, user_id: &UserId, at: Timestamp) -> Result<(), Error> {
+    tx.execute(&OPEN_AGAIN, &[user_id.as_str().into(), at.into()]).await.map(|_| ())
 }
 
 const SET_PASSWORD: Statement =

@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{Error, Mode, SignIn, SignUp, SignedIn, User, second_factor};
 use super::{confirm, disable, enroll, forgot, list, refresh, reset, sign_in, sign_out, sign_up, verify_email};
 use crate::access::{AuthError, Caller, authenticate, authenticate_session};
+use crate::db::{Kind, STATEMENTS_RUN};
 use crate::testing::TestEngine;
 use crate::{jobs, on_both};
 
@@ -52,6 +53,37 @@ pub(crate) async fn enter(engine: &TestEngine, email: &str) -> (SignedIn, Caller
     let begun = sign_in(engine, with(email, PASSWORD, None, Mode::Cookie)).await.unwrap();
     let caller = authenticate_session(engine, begun.cookie.as_ref().unwrap().expose_secret()).await.unwrap();
     (begun, caller)
+}
+
+/// What is asked of accounts without a credential, for an address that is known or not.
+async fn strangers_ask(engine: &TestEngine, what: &str, email: &str) {
+    match what {
+        "sign-in" => {
+            let wrong = sign_in(engine, with(email, "a wrong password here", None, Mode::Token)).await;
+            assert!(matches!(wrong, Err(Error::Credentials)), "{wrong:?}");
+        }
+        "sign-up" => ask(engine, email, "another long password").await.unwrap(),
+        _ => forgot(engine, email, "test").await.unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn known_and_unknown_addresses_cost_the_same_statements() {
+    for kind in [Kind::Sqlite, Kind::Postgres] {
+        let test = "known_and_unknown_addresses_cost_the_same_statements";
+        let Some(engine) = TestEngine::open(kind, test).await else { continue };
+        account(&engine, "ann@example.com").await;
+        for what in ["sign-in", "sign-up", "forgot"] {
+            let mut costs = Vec::new();
+            for email in ["ann@example.com", "nobody@example.com"] {
+                let before = STATEMENTS_RUN.with(std::cell::Cell::get);
+                strangers_ask(&engine, what, email).await;
+                costs.push(STATEMENTS_RUN.with(std::cell::Cell::get) - before);
+            }
+            assert_eq!(costs[0], costs[1], "{what} on {kind:?}");
+            assert!(costs[0] > 2, "{what} on {kind:?}: {costs:?}");
+        }
+    }
 }
 
 on_both! {

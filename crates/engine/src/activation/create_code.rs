@@ -11,7 +11,6 @@ use super::{Error, site_domain, sql, words};
 use crate::access::{Caller, OrgScope};
 use crate::audit;
 use crate::clock::Entropy;
-use crate::db::Lane;
 use crate::engine::Engine;
 use crate::{keys, orgs};
 
@@ -46,7 +45,7 @@ pub async fn create_code(engine: &Engine, caller: &Caller, scope: &OrgScope, dom
     let new = sql::NewCode { hash: hashed(engine, &plain), domain: domain.clone(), scopes, now, expires_at };
     let (task, of) = (engine.clone(), scope.clone());
     let write = async move {
-        let mut tx = task.db().begin(Lane::Control).await?;
+        let mut tx = task.begin_for(&of).await?;
         let org = orgs::sql::lock(&mut tx, &of).await?.ok_or(Error::NotFound)?;
         if org.status == OrgStatus::Closed {
             return Err(Error::Closed);

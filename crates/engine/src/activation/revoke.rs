@@ -69,7 +69,7 @@ async fn access(engine: &Engine, token: &str) -> Result<(), Error> {
     let scope = OrgScope::restored(org, actor, String::new());
     let (task, subject) = (engine.clone(), token_id.clone());
     let write = async move {
-        let mut tx = task.db().begin(Lane::Control).await?;
+        let mut tx = task.begin_for(&scope).await?;
         tokens::refuse_stored(&task, &mut tx, &subject).await?;
         audit::append(&task, &mut tx, audit::Entry::of(&scope, "access_token.revoke", subject)).await?;
         tx.commit().await

@@ -4,7 +4,6 @@ use super::revoke::end_family;
 use super::sql::{self, families};
 use super::{Error, Site};
 use crate::access::OrgScope;
-use crate::db::Lane;
 use crate::engine::Engine;
 use crate::paging::{ListError, Page, Paging};
 use crate::tokens;
@@ -14,7 +13,7 @@ use crate::tokens;
 /// # Errors
 /// [`ListError`]: the cursor is none of ours, or the database does not answer.
 pub async fn list_sites(engine: &Engine, scope: &OrgScope, paging: &Paging) -> Result<Page<Site>, ListError> {
-    let mut connection = engine.db().read().await?;
+    let mut connection = engine.read_for(scope).await?;
     let sites = sql::list_sites(&mut connection, scope, paging, engine.now()).await?;
     Ok(paging.page(sites, |site| site.site_id.clone()))
 }
@@ -26,7 +25,7 @@ pub async fn list_sites(engine: &Engine, scope: &OrgScope, paging: &Paging) -> R
 pub async fn revoke_site(engine: &Engine, scope: &OrgScope, site_id: &str) -> Result<Site, Error> {
     let (task, of, id) = (engine.clone(), scope.clone(), site_id.to_owned());
     let write = async move {
-        let mut tx = task.db().begin(Lane::Control).await?;
+        let mut tx = task.begin_for(&of).await?;
         let site = sql::site(&mut tx, &of, &id, task.now()).await?.ok_or(Error::NotFound)?;
         let families = families::live_families(&mut tx, &of, &id).await?;
         for family_id in &families {

@@ -6,7 +6,6 @@ use tollgate_connectors::reach;
 use super::{Error, Site, sql};
 use crate::access::OrgScope;
 use crate::audit;
-use crate::db::Lane;
 use crate::engine::Engine;
 
 /// Where the proof stands.
@@ -40,7 +39,7 @@ pub async fn verify_site(
     site_id: &str,
     proof: Option<Proof>,
 ) -> Result<Site, Error> {
-    let found = sql::site(&mut engine.db().read().await?, scope, site_id, engine.now()).await?;
+    let found = sql::site(&mut engine.read_for(scope).await?, scope, site_id, engine.now()).await?;
     let site = found.ok_or(Error::NotFound)?;
     if site.verified_at.is_some() {
         return Ok(site);
@@ -81,7 +80,7 @@ pub(super) async fn proven(engine: &Engine, scope: &OrgScope, site: Site, by: Pr
     let (task, of, id) = (engine.clone(), scope.clone(), site.site_id.clone());
     let after = json!({ "domain": site.domain, "verifiedAt": now, "proof": by.as_str() });
     let write = async move {
-        let mut tx = task.db().begin(Lane::Control).await?;
+        let mut tx = task.begin_for(&of).await?;
         if sql::set_verified(&mut tx, &of, &id, now).await? {
             audit::append(&task, &mut tx, audit::Entry::of(&of, "site.verify", id).after(after)).await?;
         }

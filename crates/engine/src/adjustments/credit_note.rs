@@ -51,7 +51,7 @@ pub async fn create_credit_note(
 
 async fn checked(engine: &Engine, scope: &OrgScope, asked: CreditNote) -> Result<NewCreditNote, Error> {
     let invoice = {
-        let mut connection = engine.db().read().await?;
+        let mut connection = engine.read_for(scope).await?;
         invoices::sql::stored(&mut connection, scope.org_key(), &asked.invoice_id).await?
     };
     let invoice = invoice.ok_or(Error::NotFound)?;

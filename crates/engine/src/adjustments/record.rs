@@ -10,7 +10,7 @@ use tollgate_rules::time::Timestamp;
 use super::{Adjustment, Error, Recorded, sql};
 use crate::access::OrgScope;
 use crate::audit;
-use crate::db::{self, Lane};
+use crate::db;
 use crate::engine::Engine;
 use crate::operations::{self, NewOperation, Run, Stop};
 use crate::subscriptions;
@@ -42,7 +42,7 @@ pub(super) async fn make<T: Serialize>(
     let operation = NewOperation { kind, dedupe_key: engine.new_id(""), body };
     let (inner, by) = (engine.clone(), scope.clone());
     let begin = async move {
-        let mut tx = inner.db().begin(Lane::Control).await?;
+        let mut tx = inner.begin_for(&by).await?;
         let begun = operations::begin(&inner, &mut tx, &by, operation).await?;
         tx.commit().await?;
         Ok::<_, db::Error>(begun)
@@ -71,7 +71,7 @@ pub(super) async fn write(run: &Run<'_>, why: Why, adjustment: Adjustment) -> Re
     let outcome = serde_json::to_value(&recorded).map_err(bug)?;
     let detail = serde_json::to_value(&recorded.adjustment).map_err(bug)?;
     let write = async move {
-        let mut tx = task.db().begin(Lane::Control).await?;
+        let mut tx = task.begin_for(&scope).await?;
         if sql::insert(&mut tx, &scope, &recorded, &detail).await? {
             let after = serde_json::json!({ "adjustment": detail, "reason": recorded.reason });
             let entry = audit::Entry::of(&scope, recorded.adjustment.kind().action(), recorded.adjustment.billing_id());
@@ -85,7 +85,7 @@ pub(super) async fn write(run: &Run<'_>, why: Why, adjustment: Adjustment) -> Re
 
 /// The org's customer at billing.
 pub(super) async fn customer(engine: &Engine, scope: &OrgScope) -> Result<CustomerId, Error> {
-    let mut connection = engine.db().read().await?;
+    let mut connection = engine.read_for(scope).await?;
     let customer = subscriptions::sql::customer(&mut connection, scope.org_key()).await?;
     let customer = customer.filter(|customer| !customer.deleted);
     customer.map(|customer| customer.customer_id).ok_or(Error::NoCustomer)

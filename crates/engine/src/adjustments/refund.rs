@@ -37,7 +37,7 @@ struct Request {
 pub async fn refund(engine: &Engine, scope: &OrgScope, asked: Refund, reason: &str) -> Result<Recorded, Error> {
     let reason = record::reason(reason)?;
     {
-        let mut connection = engine.db().read().await?;
+        let mut connection = engine.read_for(scope).await?;
         let invoice = invoices::sql::stored(&mut connection, scope.org_key(), &asked.invoice_id).await?;
         invoice.ok_or(Error::NotFound)?;
     }

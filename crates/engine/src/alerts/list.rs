@@ -11,7 +11,7 @@ use crate::paging::{ListError, Page, Paging};
 /// [`ListError`]: the cursor is none of ours, or the database does not answer.
 pub async fn list(engine: &Engine, scope: &OrgScope, paging: &Paging) -> Result<Page<Alert>, ListError> {
     let before = paging.after().map(crate::overrides::cursor).transpose()?;
-    let mut connection = engine.db().read().await?;
+    let mut connection = engine.read_for(scope).await?;
     let rows = sql::list(&mut connection, scope, before, paging.fetch()).await?;
     Ok(paging.page(rows, |one| format!("{} {}/{}", one.raised_at.as_micros(), one.metric, one.kind.as_str())))
 }
@@ -22,7 +22,7 @@ pub async fn list(engine: &Engine, scope: &OrgScope, paging: &Paging) -> Result<
 /// [`ListError`]: the cursor is none of ours, or the database does not answer.
 pub async fn summaries(engine: &Engine, scope: &OrgScope, paging: &Paging) -> Result<Page<Summary>, ListError> {
     let before = paging.after().map(crate::overrides::cursor).transpose()?;
-    let mut connection = engine.db().read().await?;
+    let mut connection = engine.read_for(scope).await?;
     let rows = sql::summaries(&mut connection, scope, before, paging.fetch()).await?;
     Ok(paging.page(rows, |one| format!("{} {}", one.day.as_micros(), one.metric)))
 }

@@ -79,6 +79,13 @@ impl Entry {
         }
     }
 
+    /// Somebody else acts than the one it is about.
+    #[must_use]
+    pub(crate) fn by(mut self, actor: &str) -> Entry {
+        actor.clone_into(&mut self.actor);
+        self
+    }
+
     /// The trace id, where it does not come from a scope.
     #[must_use]
     pub(crate) fn corr_id(mut self, corr_id: &str) -> Entry {

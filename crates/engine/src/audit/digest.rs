@@ -44,6 +44,12 @@ impl Salts {
         Value::from(self.0.clone()).to_string()
     }
 
+    /// The same without a field's salt: the field is erased.
+    pub(super) fn without(mut self, field: &str) -> Salts {
+        self.0.remove(field);
+        self
+    }
+
     /// The salt of a field; none when the field was erased.
     pub(super) fn of(&self, field: &str) -> Option<&str> {
         self.0.get(field).and_then(Value::as_str)

@@ -7,7 +7,7 @@ use tollgate_rules::time::Timestamp;
 
 use super::sql;
 use crate::access::OperatorScope;
-use crate::db::{Error, Row};
+use crate::db::{Connection, Error, Row};
 use crate::engine::Engine;
 use crate::paging::{ListError, Page, Paging};
 
@@ -73,6 +73,26 @@ pub async fn list(
     let rows = sql::list(&mut connection, filter, before_seq, paging).await?;
     let entries = rows.iter().map(recorded).collect::<Result<Vec<_>, _>>()?;
     Ok(paging.page(entries, |entry| entry.seq.to_string()))
+}
+
+/// Something somebody did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deed {
+    /// When.
+    pub occurred_at: Timestamp,
+    /// What.
+    pub action: String,
+    /// About what; none when erased.
+    pub entity: Option<String>,
+}
+
+/// What an actor did, newest first, at most `rows`.
+pub(crate) async fn deeds(connection: &mut Connection, actor: &str, rows: i64) -> Result<Vec<Deed>, Error> {
+    let rows = sql::by_actor(connection, actor, rows).await?;
+    let read = |row: &Row| {
+        Ok(Deed { occurred_at: row.time("occurred_at")?, action: row.text("action")?, entity: row.opt_text("entity")? })
+    };
+    rows.iter().map(read).collect()
 }
 
 fn recorded(row: &Row) -> Result<Recorded, Error> {

@@ -4,10 +4,11 @@
 //! each carries the hash of the one before, over digests of its fields. A personal value can be erased later (its digest stays),
 //! and the chain still holds. Ledger events and holds are their own journal.
 //!
-//! Invariants: an entry is never changed or deleted; `verify` finds a flipped, deleted or swapped one.
+//! Invariants: an entry is never changed or deleted, save that what it says of a person or an org that is erased is blanked; `verify` finds a flipped, deleted or swapped one.
 
 mod append;
 mod digest;
+mod erase;
 mod list;
 mod seal;
 pub(crate) mod sql;
@@ -17,7 +18,9 @@ mod verify;
 
 pub use append::Entry;
 pub(crate) use append::append;
-pub use list::{Filter, Recorded, list};
+pub(crate) use erase::{Of, erase};
+pub(crate) use list::deeds;
+pub use list::{Deed, Filter, Recorded, list};
 pub use seal::seal;
 pub use verify::{Finding, Problem, Verified, verify};
 

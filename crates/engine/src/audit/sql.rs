@@ -20,6 +20,10 @@ pub(crate) const ALL: &[&Statement] = &[
     &UNSEALED_COUNT,
     &CHAIN,
     &LIST,
+    &WITH_VALUES,
+    &MENTIONING,
+    &ERASE,
+    &BY_ACTOR,
 ];
 
 /// An entry to be written.
@@ -214,4 +218,59 @@ pub(super) async fn list(
         paging.fetch().into(),
     ];
     connection.all(&LIST, &args).await
+}
+
+const WITH_VALUES: Statement = Statement::new(
+    "audit.with_values",
+    "SELECT seq, entity, salts
+     FROM audit_journal
+     WHERE org_key = $1 AND (before_json IS NOT NULL OR after_json IS NOT NULL OR entity IS NOT NULL)
+     ORDER BY seq
+     LIMIT $2",
+);
+
+/// Entries of an org that hold values.
+pub(super) async fn with_values(tx: &mut Tx, org_key: i64, rows: i64) -> Result<Vec<Row>, Error> {
+    tx.all(&WITH_VALUES, &[org_key.into(), rows.into()]).await
+}
+
+const MENTIONING: Statement = Statement::new(
+    "audit.mentioning",
+    "SELECT seq, entity, salts
+     FROM audit_journal
+     WHERE REPLACE(before_json, $1, '') <> before_json OR REPLACE(after_json, $1, '') <> after_json
+        OR REPLACE(entity, $1, '') <> entity
+     ORDER BY seq
+     LIMIT $2",
+);
+
+/// Entries that hold this text, of whatever org.
+pub(super) async fn mentioning(tx: &mut Tx, text: &str, rows: i64) -> Result<Vec<Row>, Error> {
+    tx.all(&MENTIONING, &[text.into(), rows.into()]).await
+}
+
+const ERASE: Statement = Statement::new(
+    "audit.erase",
+    "UPDATE audit_journal
+     SET before_json = NULL, after_json = NULL, entity = CASE WHEN $3 = 1 THEN NULL ELSE entity END, salts = $2
+     WHERE seq = $1",
+);
+
+/// Erases an entry's values, and its entity where that is told.
+pub(super) async fn erase(tx: &mut Tx, seq: i64, salts: &str, entity: bool) -> Result<u64, Error> {
+    tx.execute(&ERASE, &[seq.into(), salts.into(), i64::from(entity).into()]).await
+}
+
+const BY_ACTOR: Statement = Statement::new(
+    "audit.by_actor",
+    "SELECT occurred_at, action, entity
+     FROM audit_journal
+     WHERE actor = $1
+     ORDER BY seq DESC
+     LIMIT $2",
+);
+
+/// What somebody did, newest first.
+pub(super) async fn by_actor(connection: &mut Connection, actor: &str, rows: i64) -> Result<Vec<Row>, Error> {
+    connection.all(&BY_ACTOR, &[actor.into(), rows.into()]).await
 }

@@ -131,7 +131,7 @@ async fn begin_and_drive(engine: &Engine, scope: &OrgScope, new: &NewCheckout, a
     let operation = NewOperation { kind: Kind::CheckoutCreate, dedupe_key: checkout_id, body };
     let (inner, by) = (engine.clone(), scope.clone());
     let begin = async move {
-        let mut tx = inner.db().begin(Lane::Control).await?;
+        let mut tx = inner.begin_for(&by).await?;
         sql::insert(&mut tx, &by, &row, inner.now()).await?;
         let after = json!({ "orgId": row.org_id, "priceLookup": row.price_lookup, "newOrg": row.org_name.is_some() });
         let entry = audit::Entry::of(&by, "checkouts.create", row.checkout_id.as_str()).after(after);

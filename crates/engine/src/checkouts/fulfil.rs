@@ -68,6 +68,8 @@ async fn make_org(engine: &Engine, tx: &mut Tx, corr_id: &str, checkout: &Checko
         email: Some(checkout.email.clone()),
         timezone: "UTC".to_owned(),
         status: OrgStatus::Active,
+        mfa_required: false,
+        closed_at: None,
         created_at: now,
         updated_at: now,
     };

@@ -40,6 +40,7 @@ pub(crate) const ALL: &[Migration] = &[
     migration!(10, "0010_grants"),
     migration!(11, "0011_payments"),
     migration!(12, "0012_credits"),
+    migration!(13, "0013_erasure"),
     migration!(14, "0014_credentials"),
 ];
 
@@ -53,7 +54,7 @@ const ENSURE_TABLE: Statement = Statement::new(
      )",
 );
 /// Two nodes that start together migrate one after the other.
-const LOCK_TABLE: Statement =
+pub(super) const LOCK_TABLE: Statement =
     Statement::split("db.lock_migrations_table", "SELECT 1", "LOCK TABLE schema_migrations IN ACCESS EXCLUSIVE MODE");
 const APPLIED: Statement = Statement::new(
     "db.applied_migrations",

@@ -1,15 +1,17 @@
-//! PostgreSQL: a pool for readers and the control plane, two connections of its own for the ledger.
+//! PostgreSQL: a pool for what is done for one org, one for workers and the rest of the control plane, and two connections of its
+//! own for the ledger.
 
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgPool, Postgres};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::tx::{Connection, Handle, Tx};
-use super::{Error, Lane, OpenError};
+use super::{Error, Lane, OpenError, fence};
 use crate::clock::WallClock;
 use crate::limits::Limits;
 
@@ -17,6 +19,10 @@ use crate::limits::Limits;
 #[derive(Debug)]
 pub(super) struct Store {
     control: PgPool,
+    /// What is done for one org, behind the second fence.
+    request: PgPool,
+    /// Whether that fence stands.
+    fenced: AtomicBool,
     ledger: PgPool,
     control_running: Arc<Semaphore>,
     control_waiting: Arc<Semaphore>,
@@ -34,15 +40,19 @@ impl Store {
                 ("lock_timeout", "10000"),
                 ("timezone", "UTC"),
             ]);
-        let pool = |connections: u32| {
+        let pool = |connections: u32, options: &PgConnectOptions| {
             PgPoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(limits.database_wait)
                 .connect_lazy_with(options.clone())
         };
+        // Half of the connections each, and two more, so that neither starves where only one of them is used.
+        let each = limits.postgres_connections / 2 + 2;
         let store = Store {
-            control: pool(limits.postgres_connections),
-            ledger: pool(2),
+            control: pool(each, &options),
+            request: pool(each, &options.clone().options([("role", fence::ROLE)])),
+            fenced: AtomicBool::new(false),
+            ledger: pool(2, &options),
             // A few connections stay free for readers, whatever the control plane does.
             control_running: Arc::new(Semaphore::new(
                 usize::try_from(limits.postgres_connections / 2).unwrap_or(1).max(1),
@@ -92,21 +102,60 @@ impl Store {
         Ok(Connection(Handle::PostgresRead(self.control.acquire().await?)))
     }
 
+    pub(super) async fn read_for(&self, org_key: i64) -> Result<Connection, Error> {
+        if !self.fenced() {
+            return self.read().await;
+        }
+        let mut connection = Connection(Handle::PostgresRead(self.request.acquire().await?));
+        fence::enter(&mut connection, org_key).await?;
+        Ok(connection)
+    }
+
     pub(super) async fn begin(&self, lane: Lane) -> Result<Tx, Error> {
         let (transaction, permit) = match lane {
             Lane::Ledger => (self.ledger.begin().await?, None),
             Lane::Control => {
-                let _waiting = Arc::clone(&self.control_waiting).try_acquire_owned().map_err(|_| Error::Overloaded)?;
-                let turn = Arc::clone(&self.control_running).acquire_owned().await;
-                let turn = turn.map_err(|_| Error::Unavailable("the database is closed".to_owned()))?;
+                let turn = self.turn().await?;
                 (self.control.begin().await?, Some(turn))
             }
         };
         Ok(Tx(Connection(Handle::PostgresWrite(transaction, permit))))
     }
 
+    pub(super) async fn begin_for(&self, org_key: i64) -> Result<Tx, Error> {
+        if !self.fenced() {
+            return self.begin(Lane::Control).await;
+        }
+        let turn = self.turn().await?;
+        let mut tx = Tx(Connection(Handle::PostgresWrite(self.request.begin().await?, Some(turn))));
+        fence::enter_tx(&mut tx, org_key).await?;
+        Ok(tx)
+    }
+
+    /// A turn to write in the control plane's lane.
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let _waiting = Arc::clone(&self.control_waiting).try_acquire_owned().map_err(|_| Error::Overloaded)?;
+        let turn = Arc::clone(&self.control_running).acquire_owned().await;
+        turn.map_err(|_| Error::Unavailable("the database is closed".to_owned()))
+    }
+
+    pub(super) fn fenced(&self) -> bool {
+        self.fenced.load(Ordering::Relaxed)
+    }
+
+    /// From now on what is done for one org runs as the request role, if this user may become it.
+    pub(super) async fn use_fence(&self) {
+        match self.request.acquire().await {
+            Ok(_) => self.fenced.store(true, Ordering::Relaxed),
+            Err(error) => {
+                tracing::warn!(%error, role = fence::ROLE, "this user may not act as the request role; see `tollgate doctor`")
+            }
+        }
+    }
+
     pub(super) async fn close(&self) {
         self.control.close().await;
+        self.request.close().await;
         self.ledger.close().await;
     }
 }

@@ -43,6 +43,8 @@ impl Connection {
     /// # Errors
     /// [`Error`], by what the caller does about it.
     pub async fn all(&mut self, statement: &'static Statement, args: &[Arg]) -> Result<Vec<Row>, Error> {
+        #[cfg(test)]
+        counted();
         let sql = statement.text(self.kind());
         let rows = match self.raw() {
             Raw::Sqlite(connection) => {
@@ -127,6 +129,8 @@ impl Tx {
     /// # Errors
     /// [`Error`]. On PostgreSQL an error ends the transaction: use `ON CONFLICT DO NOTHING` where a conflict is expected.
     pub async fn execute(&mut self, statement: &'static Statement, args: &[Arg]) -> Result<u64, Error> {
+        #[cfg(test)]
+        counted();
         let sql = statement.text(self.kind());
         let touched = match self.0.raw() {
             Raw::Sqlite(connection) => sqlx::query_with::<Sqlite, _>(sql, arg::sqlite(args)?)
@@ -185,4 +189,15 @@ fn named(statement: &Statement, error: sqlx::Error) -> Error {
         Error::Unavailable(text) => Error::Unavailable(format!("{}: {text}", statement.name())),
         other @ (Error::Conflict(_) | Error::Overloaded) => other,
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Statements run from this thread: what a test counts that runs all it does on one.
+    pub(crate) static STATEMENTS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+#[cfg(test)]
+fn counted() {
+    STATEMENTS.with(|count| count.set(count.get() + 1));
 }

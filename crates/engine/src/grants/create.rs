@@ -8,7 +8,7 @@ use tollgate_rules::time::Timestamp;
 
 use super::{Error, Grant, Source, sql};
 use crate::access::OrgScope;
-use crate::db::{Lane, Tx};
+use crate::db::Tx;
 use crate::engine::Engine;
 use crate::{audit, db, ledger, plans};
 
@@ -62,7 +62,7 @@ pub async fn create(engine: &Engine, scope: &OrgScope, create: Create) -> Result
 }
 
 async fn store(engine: &Engine, scope: &OrgScope, create: Create) -> Result<Grant, Error> {
-    let mut tx = engine.db().begin(Lane::Control).await?;
+    let mut tx = engine.begin_for(scope).await?;
     // What is due opens first: "this period" is the one that is open at this moment.
     ledger::refresh(engine, &mut tx, scope.org_key()).await?;
     let period = match create.lasts {

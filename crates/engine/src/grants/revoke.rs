@@ -4,7 +4,6 @@ use serde_json::json;
 
 use super::{Error, Grant, book, sql};
 use crate::access::OrgScope;
-use crate::db::Lane;
 use crate::engine::Engine;
 use crate::{audit, ledger};
 
@@ -22,7 +21,7 @@ pub async fn revoke(engine: &Engine, scope: &OrgScope, grant_id: &str, reason: &
 
 async fn store(engine: &Engine, scope: &OrgScope, grant_id: &str, reason: &str) -> Result<Grant, Error> {
     let now = engine.now();
-    let mut tx = engine.db().begin(Lane::Control).await?;
+    let mut tx = engine.begin_for(scope).await?;
     // Under the lock, with everything drawn until now written down.
     ledger::refresh(engine, &mut tx, scope.org_key()).await?;
     let open = sql::open(&mut tx, scope.org_key()).await?;

@@ -117,6 +117,8 @@ async fn apply_org(engine: &Engine, tx: &mut Tx, told: &OrgFact, after: &mut Aft
         email: None,
         timezone: "UTC".to_owned(),
         status: OrgStatus::Active,
+        mfa_required: false,
+        closed_at: None,
         created_at: engine.now(),
         updated_at: engine.now(),
     };

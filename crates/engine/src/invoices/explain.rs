@@ -58,7 +58,7 @@ pub struct LineUsage {
 /// # Errors
 /// The database's; `None` for an invoice that is not this org's.
 pub async fn explain(engine: &Engine, scope: &OrgScope, invoice_id: &InvoiceId) -> Result<Option<Explained>, Error> {
-    let mut connection = engine.db().read().await?;
+    let mut connection = engine.read_for(scope).await?;
     let Some(invoice) = sql::stored(&mut connection, scope.org_key(), invoice_id).await? else { return Ok(None) };
     let mut lines = Vec::with_capacity(invoice.lines.len());
     for line in &invoice.lines {

@@ -29,7 +29,7 @@ pub enum Error {
 /// [`Error`].
 pub async fn list(engine: &Engine, scope: &OrgScope, paging: &Paging) -> Result<Page<Invoice>, Error> {
     let before = paging.after().map(position).transpose()?;
-    let mut connection = engine.db().read().await?;
+    let mut connection = engine.read_for(scope).await?;
     let invoices = sql::newest(&mut connection, scope, before, paging.fetch()).await?;
     Ok(paging.page(invoices, |invoice| format!("{}:{}", invoice.created.as_micros(), invoice.invoice_id)))
 }

@@ -13,7 +13,7 @@ use tollgate_rules::time::Timestamp;
 use super::{Created, Error, Key, Share, quota, sql};
 use crate::access::{Caller, OrgScope};
 use crate::audit;
-use crate::db::{self, Lane, Tx};
+use crate::db::{self, Tx};
 use crate::engine::Engine;
 use crate::{orgs, secrets};
 
@@ -54,7 +54,7 @@ pub async fn create(engine: &Engine, caller: &Caller, scope: &OrgScope, create: 
         NewKey::make(engine, Wanted { name: create.name, scopes, expires_at: create.expires_at, line: None, quota })?;
     let (task, of) = (engine.clone(), scope.clone());
     let write = async move {
-        let mut tx = task.db().begin(Lane::Control).await?;
+        let mut tx = task.begin_for(&of).await?;
         check_room(&task, &mut tx, &of).await?;
         new.store_quota(&task, &mut tx, &of).await?;
         new.store(&task, &mut tx, &of, "keys.create").await?;

@@ -12,7 +12,7 @@ use crate::paging::{ListError, Page, Paging};
 /// # Errors
 /// [`ListError`]: the cursor is none of ours, or the database does not answer.
 pub async fn list(engine: &Engine, scope: &OrgScope, paging: &Paging) -> Result<Page<Key>, ListError> {
-    let mut connection = engine.db().read().await?;
+    let mut connection = engine.read_for(scope).await?;
     let mut keys = sql::list(&mut connection, scope, paging).await?;
     let lines: Vec<&KeyId> = keys.iter().map(|key| &key.line).collect();
     let quotas = sql::quotas::of_lines(&mut connection, scope, &lines, engine.now()).await?;

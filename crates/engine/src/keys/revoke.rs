@@ -7,7 +7,6 @@ use tollgate_rules::ids::KeyId;
 use super::{Error, Key, sql};
 use crate::access::OrgScope;
 use crate::audit;
-use crate::db::Lane;
 use crate::engine::Engine;
 use crate::tokens;
 
@@ -18,7 +17,7 @@ use crate::tokens;
 pub async fn revoke(engine: &Engine, scope: &OrgScope, key_id: &KeyId) -> Result<Key, Error> {
     let (task, of, id) = (engine.clone(), scope.clone(), key_id.clone());
     let write = async move {
-        let mut tx = task.db().begin(Lane::Control).await?;
+        let mut tx = task.begin_for(&of).await?;
         let mut key = sql::by_id(&mut tx, &of, &id).await?.ok_or(Error::NotFound)?;
         let quota = sql::quotas::of_lines(&mut tx, &of, &[&key.line], task.now()).await?;
         key.quota = quota.into_iter().map(|(_, metric, share)| (metric, share)).collect();

@@ -10,7 +10,7 @@ use super::create::{NewKey, Wanted, may_hold};
 use super::{Created, Error, create, sql};
 use crate::access::{Caller, OrgScope};
 use crate::audit;
-use crate::db::{Lane, Tx};
+use crate::db::Tx;
 use crate::engine::Engine;
 use crate::tokens;
 
@@ -42,7 +42,7 @@ async fn store(
     key_id: &KeyId,
 ) -> Result<(Created, Vec<String>), Error> {
     let now = engine.now();
-    let mut tx = engine.db().begin(Lane::Control).await?;
+    let mut tx = engine.begin_for(scope).await?;
     create::check_room(engine, &mut tx, scope).await?;
     let old = sql::by_id(&mut tx, scope, key_id).await?.ok_or(Error::NotFound)?;
     // Its secret is handed to the caller: that is as good as making it.

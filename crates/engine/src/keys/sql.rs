@@ -25,6 +25,7 @@ pub(crate) const ALL: &[&Statement] = &[
     &LIST,
     &REVOKE,
     &REVOKE_ALL,
+    &REVIVE_ALL,
     &SET_ROTATED,
     &END_OTHERS,
     &SET_LAST_USED,
@@ -72,7 +73,7 @@ pub(crate) async fn key_by_fingerprint(
         return Ok(Some(FoundKey { kind, key_id, expires_at: row.opt_time("expires_at")? }));
     }
     let Some(row) = connection.optional(&OPERATOR_KEY_BY_HASH, &[hash.into()]).await? else { return Ok(None) };
-    let kind = CallerKind::Operator { label: row.text("label")? };
+    let kind = CallerKind::Operator { label: row.text("label")?, session: None };
     Ok(Some(FoundKey { kind, key_id: row.text("key_id")?, expires_at: row.opt_time("expires_at")? }))
 }
 
@@ -152,6 +153,14 @@ const REVOKE_ALL: Statement =
 
 pub(crate) async fn revoke_all(tx: &mut Tx, scope: &OrgScope, at: Timestamp) -> Result<u64, Error> {
     tx.execute(&REVOKE_ALL, &[scope.org_key().0.into(), at.into()]).await
+}
+
+const REVIVE_ALL: Statement =
+    Statement::new("keys.revive_all", "UPDATE api_keys SET revoked_at = NULL WHERE org_key = $1 AND revoked_at = $2");
+
+/// Gives an org back the keys that ended at this moment, with the org.
+pub(crate) async fn revive_all(tx: &mut Tx, scope: &OrgScope, ended_at: Timestamp) -> Result<u64, Error> {
+    tx.execute(&REVIVE_ALL, &[scope.org_key().0.into(), ended_at.into()]).await
 }
 
 const SET_ROTATED: Statement = Statement::new(

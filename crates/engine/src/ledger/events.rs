@@ -42,7 +42,7 @@ pub async fn events(
     paging: &Paging,
 ) -> Result<Page<EventLine>, Error> {
     let before = paging.after_number()?;
-    let mut connection = engine.db().read().await?;
+    let mut connection = engine.read_for(scope).await?;
     let period_no = match filter.period_key {
         None => None,
         Some(key) => match sql::known_period(&mut connection, scope, key).await? {

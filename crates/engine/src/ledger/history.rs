@@ -54,7 +54,7 @@ pub struct Point {
 /// # Errors
 /// [`Error::Unavailable`].
 pub async fn history(engine: &Engine, scope: &OrgScope, history: &History) -> Result<Vec<Point>, Error> {
-    let mut connection = engine.db().read().await?;
+    let mut connection = engine.read_for(scope).await?;
     let from = hour_of(history.from);
     let series = sql::Series { from, to: history.to, metric: history.metric.as_ref(), rows: POINTS_MAX };
     let points = match history.by {

@@ -39,7 +39,7 @@ pub async fn holds(
     metric: Option<&Metric>,
     paging: &Paging,
 ) -> Result<Page<HoldLine>, Error> {
-    let mut connection = engine.db().read().await?;
+    let mut connection = engine.read_for(scope).await?;
     let part = (engine.now(), paging.after(), paging.fetch());
     let mut lines = Vec::new();
     for row in sql::hold_rows(&mut connection, scope, metric, part).await? {

@@ -8,7 +8,6 @@ use tollgate_rules::ids::{OrgId, UserId};
 use super::sql::{self, invitations};
 use super::{Error, invite, lock_org};
 use crate::access::{Caller, CallerKind, OrgScope, Refused};
-use crate::db::Lane;
 use crate::engine::Engine;
 use crate::{accounts, audit, checkouts, orgs, secrets};
 
@@ -55,7 +54,7 @@ pub async fn accept(engine: &Engine, caller: &Caller, code: &str) -> Result<Acce
 
 async fn store(engine: &Engine, scope: &OrgScope, user_id: &UserId, hash: &str) -> Result<Accepted, Error> {
     let now = engine.now();
-    let mut tx = engine.db().begin(Lane::Control).await?;
+    let mut tx = engine.begin_for(scope).await?;
     let org = match lock_org(&mut tx, scope).await {
         Err(Error::Closed) => return Err(Error::InvalidCode),
         other => other?,

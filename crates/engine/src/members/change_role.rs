@@ -8,7 +8,6 @@ use tollgate_rules::ids::UserId;
 use super::{Error, Member, keeps_an_owner, lock_org, may_grant, sql};
 use crate::access::OrgScope;
 use crate::audit;
-use crate::db::Lane;
 use crate::engine::Engine;
 
 /// Changes the role; the same again answers the same.
@@ -23,7 +22,7 @@ pub async fn change_role(engine: &Engine, scope: &OrgScope, user_id: &UserId, ro
 }
 
 async fn store(engine: &Engine, scope: &OrgScope, user_id: &UserId, role: Role) -> Result<Member, Error> {
-    let mut tx = engine.db().begin(Lane::Control).await?;
+    let mut tx = engine.begin_for(scope).await?;
     lock_org(&mut tx, scope).await?;
     let before = sql::by_user(&mut tx, scope, user_id).await?.ok_or(Error::NotFound)?;
     may_grant(scope, before.role)?;

@@ -6,7 +6,6 @@ use super::sql::{self, invitations};
 use super::{Error, Invitation, Invite, Issued, lock_org, may_grant, written};
 use crate::access::OrgScope;
 use crate::audit;
-use crate::db::Lane;
 use crate::engine::Engine;
 use crate::identity;
 
@@ -54,7 +53,7 @@ pub(super) async fn revoke(engine: &Engine, scope: &OrgScope, invitation_id: &st
 async fn looked(engine: &Engine, scope: &OrgScope, email: &str) -> Result<(String, Option<String>), Error> {
     let (task, of, email) = (engine.clone(), scope.clone(), email.to_owned());
     let look = async move {
-        let mut tx = task.db().begin(Lane::Control).await?;
+        let mut tx = task.begin_for(&of).await?;
         let org = lock_org(&mut tx, &of).await?;
         if sql::has_email(&mut tx, &of, &email).await? {
             return Err(Error::AlreadyMember);
@@ -72,7 +71,7 @@ async fn looked(engine: &Engine, scope: &OrgScope, email: &str) -> Result<(Strin
 }
 
 async fn known(engine: &Engine, scope: &OrgScope, invitation_id: &str) -> Result<Invitation, Error> {
-    let mut connection = engine.db().read().await?;
+    let mut connection = engine.read_for(scope).await?;
     invitations::by_id(&mut connection, scope, invitation_id).await?.ok_or(Error::NotFound)
 }
 
@@ -88,7 +87,7 @@ async fn replace(engine: &Engine, scope: &OrgScope, invitation_id: &str, email: 
     }
     let (task, of, email) = (engine.clone(), scope.clone(), email.to_owned());
     let write = async move {
-        let mut tx = task.db().begin(Lane::Control).await?;
+        let mut tx = task.begin_for(&of).await?;
         invitations::withdraw_pending(&mut tx, &of, &email, task.now()).await?;
         tx.commit().await
     };
@@ -100,7 +99,7 @@ async fn noted(engine: &Engine, scope: &OrgScope, about: &Invitation, action: &'
     let (task, of, id) = (engine.clone(), scope.clone(), about.invitation_id.clone());
     let after = json!({ "role": about.role, "expiresAt": about.expires_at });
     let write = async move {
-        let mut tx = task.db().begin(Lane::Control).await?;
+        let mut tx = task.begin_for(&of).await?;
         audit::append(&task, &mut tx, audit::Entry::of(&of, action, id).after(after)).await?;
         tx.commit().await
     };

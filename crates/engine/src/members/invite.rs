@@ -9,7 +9,7 @@ use tollgate_rules::access::Role;
 use super::sql::{self, invitations};
 use super::{Error, Invitation, Issued, elsewhere, lock_org, may_grant};
 use crate::access::OrgScope;
-use crate::db::{Lane, Tx};
+use crate::db::Tx;
 use crate::engine::Engine;
 use crate::{audit, identity, mail, orgs, secrets};
 
@@ -37,7 +37,7 @@ pub async fn invite(engine: &Engine, scope: &OrgScope, invite: Invite) -> Result
     }
     let (task, of) = (engine.clone(), scope.clone());
     let write = async move {
-        let mut tx = task.db().begin(Lane::Control).await?;
+        let mut tx = task.begin_for(&of).await?;
         let issued = invite_in(&task, &mut tx, &of, &invite).await?;
         tx.commit().await?;
         Ok::<_, Error>(issued)
@@ -93,7 +93,7 @@ pub async fn resend(engine: &Engine, scope: &OrgScope, invitation_id: &str) -> R
     }
     let (task, of, invitation_id) = (engine.clone(), scope.clone(), invitation_id.to_owned());
     let write = async move {
-        let mut tx = task.db().begin(Lane::Control).await?;
+        let mut tx = task.begin_for(&of).await?;
         lock_org(&mut tx, &of).await?;
         let mut invitation = invitations::by_id(&mut tx, &of, &invitation_id).await?.ok_or(Error::NotFound)?;
         may_grant(&of, invitation.role)?;

@@ -13,7 +13,7 @@ use crate::paging::{BadCursor, ListError, Page, Paging};
 /// [`ListError`]: the cursor is none of ours, or the database does not answer.
 pub async fn list(engine: &Engine, scope: &OrgScope, paging: &Paging) -> Result<Page<Member>, ListError> {
     let after = paging.after().map(place).transpose()?;
-    let mut connection = engine.db().read().await?;
+    let mut connection = engine.read_for(scope).await?;
     let members = sql::list(&mut connection, scope, after, paging.fetch()).await?;
     Ok(paging.page(members, |member| format!("{}:{}", member.joined_at.as_micros(), member.user_id)))
 }

@@ -34,6 +34,7 @@ pub(crate) use invite::written;
 pub use invite::{Invite, invite, invite_in, resend};
 pub use leave::leave;
 pub use list::list;
+pub(crate) use pending::waiting_for;
 pub use pending::{mine, pending};
 pub use remove::remove;
 pub use revoke::revoke;

@@ -4,6 +4,7 @@ use super::sql::invitations;
 use super::{Error, Invitation};
 use crate::access::{Caller, OrgScope};
 use crate::accounts;
+use crate::db::{self, Connection};
 use crate::engine::Engine;
 use crate::paging::{ListError, Page, Paging};
 
@@ -12,7 +13,7 @@ use crate::paging::{ListError, Page, Paging};
 /// # Errors
 /// [`ListError`]: the cursor is none of ours, or the database does not answer.
 pub async fn pending(engine: &Engine, scope: &OrgScope, paging: &Paging) -> Result<Page<Invitation>, ListError> {
-    let mut connection = engine.db().read().await?;
+    let mut connection = engine.read_for(scope).await?;
     let rows = invitations::pending(&mut connection, scope, engine.now(), paging.after(), paging.fetch()).await?;
     Ok(paging.page(rows, |invitation| invitation.invitation_id.clone()))
 }
@@ -25,5 +26,14 @@ pub async fn mine(engine: &Engine, caller: &Caller) -> Result<Vec<Invitation>, E
     let user_id = caller.user_id().ok_or(Error::PeopleOnly)?;
     let mut connection = engine.db().read().await?;
     let Some(email) = accounts::sql::verified_email(&mut connection, user_id).await? else { return Ok(Vec::new()) };
-    Ok(invitations::pending_for(&mut connection, &email, engine.now(), engine.limits().page_rows_max).await?)
+    Ok(waiting_for(engine, &mut connection, &email).await?)
+}
+
+/// What waits for an address, at most a page.
+pub(crate) async fn waiting_for(
+    engine: &Engine,
+    connection: &mut Connection,
+    email: &str,
+) -> Result<Vec<Invitation>, db::Error> {
+    invitations::pending_for(connection, email, engine.now(), engine.limits().page_rows_max).await
 }

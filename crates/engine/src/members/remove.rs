@@ -7,7 +7,6 @@ use tollgate_rules::ids::UserId;
 use super::{Error, Member, keeps_an_owner, lock_org, may_grant, sql};
 use crate::access::OrgScope;
 use crate::audit;
-use crate::db::Lane;
 use crate::engine::Engine;
 
 /// Removes the member: their next call for this org finds nothing.
@@ -32,7 +31,7 @@ pub(super) async fn end(
 }
 
 async fn store(engine: &Engine, scope: &OrgScope, user_id: &UserId, action: &'static str) -> Result<Member, Error> {
-    let mut tx = engine.db().begin(Lane::Control).await?;
+    let mut tx = engine.begin_for(scope).await?;
     lock_org(&mut tx, scope).await?;
     let member = sql::by_user(&mut tx, scope, user_id).await?.ok_or(Error::NotFound)?;
     if scope.user_id() != Some(user_id) {

@@ -6,7 +6,6 @@ use super::sql::invitations;
 use super::{Error, Invitation, elsewhere, lock_org, may_grant};
 use crate::access::OrgScope;
 use crate::audit;
-use crate::db::Lane;
 use crate::engine::Engine;
 use crate::identity;
 
@@ -20,7 +19,7 @@ pub async fn revoke(engine: &Engine, scope: &OrgScope, invitation_id: &str) -> R
     }
     let (task, of, invitation_id) = (engine.clone(), scope.clone(), invitation_id.to_owned());
     let write = async move {
-        let mut tx = task.db().begin(Lane::Control).await?;
+        let mut tx = task.begin_for(&of).await?;
         lock_org(&mut tx, &of).await?;
         let invitation = invitations::by_id(&mut tx, &of, &invitation_id).await?.ok_or(Error::NotFound)?;
         may_grant(&of, invitation.role)?;

@@ -12,7 +12,7 @@ use crate::db::{Connection, Error, Row, Statement, Tx};
 
 /// Every statement here.
 pub(crate) const ALL: &[&Statement] =
-    &[&OF_USER, &PUT, &BY_USER, &OWNERS, &LIVE_COUNT, &SET_ROLE, &REMOVE, &LIST, &HAS_EMAIL];
+    &[&OF_USER, &PUT, &BY_USER, &OWNERS, &LIVE_COUNT, &SET_ROLE, &REMOVE, &LIST, &HAS_EMAIL, &RESTORE_ALL];
 
 const OF_USER: Statement = Statement::new(
     "members.of_user",
@@ -84,7 +84,7 @@ const OWNERS: Statement = Statement::new(
     "SELECT COUNT(*) AS found FROM memberships WHERE org_key = $1 AND role = 'owner' AND removed_at IS NULL",
 );
 
-pub(super) async fn owners(connection: &mut Connection, scope: &OrgScope) -> Result<i64, Error> {
+pub(crate) async fn owners(connection: &mut Connection, scope: &OrgScope) -> Result<i64, Error> {
     connection.one(&OWNERS, &[scope.org_key().0.into()]).await?.i64("found")
 }
 
@@ -162,6 +162,21 @@ const HAS_EMAIL: Statement = Statement::new(
 pub(super) async fn has_email(connection: &mut Connection, scope: &OrgScope, email: &str) -> Result<bool, Error> {
     let row = connection.one(&HAS_EMAIL, &[scope.org_key().0.into(), email.into()]).await?;
     Ok(row.i64("found")? > 0)
+}
+
+const RESTORE_ALL: Statement = Statement::new(
+    "members.restore_all",
+    "UPDATE memberships SET removed_at = NULL, updated_at = $3 WHERE user_id = $1 AND removed_at = $2",
+);
+
+/// Gives a user back the memberships that ended at this moment, with their account.
+pub(crate) async fn restore_all(
+    tx: &mut Tx,
+    user_id: &UserId,
+    ended_at: Timestamp,
+    at: Timestamp,
+) -> Result<u64, Error> {
+    tx.execute(&RESTORE_ALL, &[user_id.as_str().into(), ended_at.into(), at.into()]).await
 }
 
 fn role(row: &Row) -> Result<Role, Error> {

@@ -7,7 +7,6 @@ use tollgate_rules::ids::UserId;
 
 use super::{Error, Member, lock_org, may_grant, sql};
 use crate::access::OrgScope;
-use crate::db::Lane;
 use crate::engine::Engine;
 use crate::{audit, orgs};
 
@@ -27,7 +26,7 @@ pub async fn transfer(engine: &Engine, scope: &OrgScope, to: &UserId) -> Result<
 
 async fn store(engine: &Engine, scope: &OrgScope, to: &UserId) -> Result<Member, Error> {
     may_grant(scope, Role::Owner)?;
-    let mut tx = engine.db().begin(Lane::Control).await?;
+    let mut tx = engine.begin_for(scope).await?;
     let org = lock_org(&mut tx, scope).await?;
     let heir = sql::by_user(&mut tx, scope, to).await?.ok_or(Error::NotFound)?;
     let now = engine.now();

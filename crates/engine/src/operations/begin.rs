@@ -8,7 +8,7 @@ use tollgate_rules::ids::OperationId;
 
 use super::{Kind, Operation, State, sql};
 use crate::access::OrgScope;
-use crate::db::{Error, Lane, Tx};
+use crate::db::{Error, Tx};
 use crate::engine::Engine;
 use crate::jobs;
 
@@ -74,7 +74,7 @@ pub(crate) async fn begin(engine: &Engine, tx: &mut Tx, scope: &OrgScope, new: N
 pub(crate) async fn begin_alone(engine: &Engine, scope: &OrgScope, new: NewOperation) -> Result<Begun, Error> {
     let (inner, by) = (engine.clone(), scope.clone());
     let write = async move {
-        let mut tx = inner.db().begin(Lane::Control).await?;
+        let mut tx = inner.begin_for(&by).await?;
         let begun = begin(&inner, &mut tx, &by, new).await?;
         tx.commit().await?;
         Ok::<_, Error>(begun)

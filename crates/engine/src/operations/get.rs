@@ -33,7 +33,7 @@ pub struct Shown {
 /// # Errors
 /// The database's.
 pub async fn get(engine: &Engine, scope: &OrgScope, operation_id: &OperationId) -> Result<Option<Shown>, Error> {
-    let mut connection = engine.db().read().await?;
+    let mut connection = engine.read_for(scope).await?;
     let found = sql::by_id(&mut connection, scope.org_key(), operation_id).await?;
     Ok(found.map(|operation| Shown {
         operation_id: operation.operation_id,

@@ -63,7 +63,7 @@ pub async fn finish(engine: &Engine, flow: &str, state: &str, code: &str) -> Res
         now: wall,
         expires_at: wall.plus(LIFE),
     };
-    let who = Caller::new(CallerKind::Operator { label: new.label.clone() });
+    let who = Caller::new(CallerKind::Operator { label: new.label.clone(), session: None });
     let scope = who.require_operator(Permission::DiagnosticsRead).map_err(|_| Error::NotAllowed)?;
     let (task, expires_at) = (engine.clone(), new.expires_at);
     let write = async move {

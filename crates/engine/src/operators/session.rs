@@ -7,7 +7,7 @@ use serde_json::json;
 use tollgate_rules::time::Timestamp;
 
 use super::{Error, sql};
-use crate::access::{AuthError, Caller, CallerKind, OperatorScope};
+use crate::access::{AuthError, Caller, CallerKind, OperatorScope, Session};
 use crate::audit;
 use crate::db::Lane;
 use crate::engine::Engine;
@@ -41,7 +41,13 @@ pub struct OperatorSession {
 /// [`AuthError::Invalid`] for a session that is unknown or over.
 pub(crate) async fn admit(engine: &Engine, secret: &str) -> Result<Caller, AuthError> {
     let found = session(engine, secret).await?;
-    Ok(Caller::new(CallerKind::Operator { label: found.label }))
+    let proof = Session {
+        session_id: found.session_id,
+        authenticated_at: found.expires_at.minus(LIFE),
+        second_factor_at: None,
+        active_org: None,
+    };
+    Ok(Caller::new(CallerKind::Operator { label: found.label, session: Some(proof) }))
 }
 
 /// The session of a cookie.

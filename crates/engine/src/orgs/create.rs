@@ -57,6 +57,8 @@ pub async fn create(engine: &Engine, caller: &Caller, create: Create) -> Result<
         email: create.email,
         timezone,
         status: OrgStatus::Active,
+        mfa_required: false,
+        closed_at: None,
         created_at: engine.now(),
         updated_at: engine.now(),
     };

@@ -5,15 +5,18 @@ use tollgate_rules::entitlement::OrgStatus;
 use super::{Error, Org, sql, update};
 use crate::access::OrgScope;
 use crate::audit;
-use crate::db::{Lane, Tx};
+use crate::db::Tx;
 use crate::engine::Engine;
-use crate::{keys, ledger, tokens};
+use crate::{keys, ledger, subscriptions, tokens};
 
-/// Closes the org. The same again answers the same.
+/// Closes the org. The same again answers the same. After thirty days it is erased; until then the operator can undo it.
 ///
 /// # Errors
-/// The database's.
+/// [`Error::Subscribed`]: an owner ends the subscription first, so that nobody is charged for what is closed.
 pub async fn delete(engine: &Engine, scope: &OrgScope) -> Result<Org, Error> {
+    if !scope.is_operator() && subscriptions::living(engine, scope).await?.is_some() {
+        return Err(Error::Subscribed);
+    }
     let (task, of) = (engine.clone(), scope.clone());
     let org = engine.db().detached(async move { store(&task, &of).await }).await?;
     forget(engine, scope);
@@ -28,7 +31,7 @@ pub(crate) fn forget(engine: &Engine, scope: &OrgScope) {
 }
 
 async fn store(engine: &Engine, scope: &OrgScope) -> Result<Org, Error> {
-    let mut tx = engine.db().begin(Lane::Control).await?;
+    let mut tx = engine.begin_for(scope).await?;
     let after = close(engine, &mut tx, scope).await?;
     tx.commit().await?;
     Ok(after)
@@ -41,7 +44,7 @@ pub(crate) async fn close(engine: &Engine, tx: &mut Tx, scope: &OrgScope) -> Res
         return Ok(before);
     }
     let now = engine.now();
-    let after = Org { status: OrgStatus::Closed, updated_at: now, ..before.clone() };
+    let after = Org { status: OrgStatus::Closed, closed_at: Some(now), updated_at: now, ..before.clone() };
     sql::update(tx, scope, &after).await?;
     keys::sql::revoke_all(tx, scope, now).await?;
     tokens::refuse_stored(engine, tx, scope.org_id().as_str()).await?;

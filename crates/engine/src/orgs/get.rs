@@ -9,6 +9,6 @@ use crate::engine::Engine;
 /// # Errors
 /// The database's.
 pub async fn get(engine: &Engine, scope: &OrgScope) -> Result<Org, Error> {
-    let mut connection = engine.db().read().await?;
+    let mut connection = engine.read_for(scope).await?;
     sql::by_key(&mut connection, scope).await?.ok_or(Error::NotFound)
 }

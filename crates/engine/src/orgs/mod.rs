@@ -1,14 +1,16 @@
 //! Orgs: the operator's customers. Table `organizations`.
 //!
 //! Invariants: rows everywhere key on `org_key`, so the public id can change (`relink`) without touching the ledger;
-//! an org is never deleted, only closed, and a closed org's keys are revoked; every change has its audit entry.
+//! an org is never deleted, only closed (its keys end) and, thirty days later, erased; every change has its audit entry.
 
 mod create;
 mod delete;
+mod export;
 mod find;
 mod get;
 mod list;
 mod relink;
+mod restore;
 pub(crate) mod sql;
 #[cfg(test)]
 mod tests;
@@ -23,10 +25,12 @@ use crate::db;
 pub use create::{Create, create};
 pub use delete::delete;
 pub(crate) use delete::{close, forget as forget_closed};
+pub use export::{Export, export};
 pub(crate) use find::{find, id_of};
 pub use get::get;
 pub use list::{Filter, list};
 pub use relink::relink;
+pub use restore::restore;
 pub use update::{Update, update};
 
 /// An org.
@@ -45,6 +49,10 @@ pub struct Org {
     pub timezone: String,
     /// Whether it may use anything.
     pub status: OrgStatus,
+    /// Whether it lets in only people who gave a second factor.
+    pub mfa_required: bool,
+    /// Since when it is closed.
+    pub closed_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it changed last.
@@ -68,9 +76,18 @@ pub enum Error {
     /// Only the operator may set this field.
     #[error("only the operator may change {0}")]
     OperatorOnly(&'static str),
+    /// Only people and the operator may set this field.
+    #[error("an API key may not change {0}")]
+    PeopleOnly(&'static str),
     /// A closed org stays closed.
     #[error("the org is closed")]
     Closed,
+    /// What was closed thirty days ago is erased.
+    #[error("the org was closed more than thirty days ago and cannot be opened again")]
+    Erased,
+    /// A subscription still runs.
+    #[error("a subscription still runs")]
+    Subscribed,
     /// No such org (it was relinked away in this instant).
     #[error("no such org")]
     NotFound,

@@ -8,7 +8,7 @@ use tollgate_rules::ids::OrgId;
 use super::{Error, Org, sql};
 use crate::access::OrgScope;
 use crate::audit;
-use crate::db::{self, Lane};
+use crate::db;
 use crate::engine::Engine;
 
 /// Changes the public id. The same again answers the same.
@@ -23,7 +23,7 @@ pub async fn relink(engine: &Engine, scope: &OrgScope, new_id: OrgId) -> Result<
 }
 
 async fn store(engine: &Engine, scope: &OrgScope, new_id: OrgId) -> Result<Org, Error> {
-    let mut tx = engine.db().begin(Lane::Control).await?;
+    let mut tx = engine.begin_for(scope).await?;
     let before = sql::lock(&mut tx, scope).await?.ok_or(Error::NotFound)?;
     if before.status == OrgStatus::Closed {
         return Err(Error::Closed);

@@ -29,7 +29,7 @@ pub(crate) async fn org_id(connection: &mut Connection, org_key: OrgKey) -> Resu
 
 const BY_ID: Statement = Statement::new(
     "orgs.by_id",
-    "SELECT org_key, org_id, name, owner_user_id, email, timezone, status, created_at, updated_at
+    "SELECT org_key, org_id, name, owner_user_id, email, timezone, status, mfa_required, closed_at, created_at, updated_at
      FROM organizations
      WHERE org_id = $1",
 );
@@ -41,7 +41,7 @@ pub(super) async fn by_id(connection: &mut Connection, org_id: &OrgId) -> Result
 
 const BY_KEY: Statement = Statement::new(
     "orgs.by_key",
-    "SELECT org_key, org_id, name, owner_user_id, email, timezone, status, created_at, updated_at
+    "SELECT org_key, org_id, name, owner_user_id, email, timezone, status, mfa_required, closed_at, created_at, updated_at
      FROM organizations
      WHERE org_key = $1",
 );
@@ -53,10 +53,10 @@ pub(super) async fn by_key(connection: &mut Connection, scope: &OrgScope) -> Res
 
 const LOCK: Statement = Statement::split(
     "orgs.lock",
-    "SELECT org_key, org_id, name, owner_user_id, email, timezone, status, created_at, updated_at
+    "SELECT org_key, org_id, name, owner_user_id, email, timezone, status, mfa_required, closed_at, created_at, updated_at
      FROM organizations
      WHERE org_key = $1",
-    "SELECT org_key, org_id, name, owner_user_id, email, timezone, status, created_at, updated_at
+    "SELECT org_key, org_id, name, owner_user_id, email, timezone, status, mfa_required, closed_at, created_at, updated_at
      FROM organizations
      WHERE org_key = $1
      FOR UPDATE",
@@ -94,7 +94,7 @@ pub(crate) async fn insert(tx: &mut Tx, org: &Org) -> Result<Option<OrgKey>, Err
 const UPDATE: Statement = Statement::new(
     "orgs.update",
     "UPDATE organizations
-     SET name = $2, email = $3, timezone = $4, status = $5, updated_at = $6
+     SET name = $2, email = $3, timezone = $4, status = $5, mfa_required = $6, closed_at = $7, updated_at = $8
      WHERE org_key = $1",
 );
 
@@ -105,6 +105,8 @@ pub(super) async fn update(tx: &mut Tx, scope: &OrgScope, org: &Org) -> Result<(
         org.email.as_deref().into(),
         org.timezone.as_str().into(),
         org.status.as_str().into(),
+        org.mfa_required.into(),
+        org.closed_at.into(),
         org.updated_at.into(),
     ];
     tx.execute(&UPDATE, &args).await.map(|_| ())
@@ -128,7 +130,7 @@ pub(crate) async fn set_owner(tx: &mut Tx, scope: &OrgScope, user_id: &UserId, a
 
 const LIST: Statement = Statement::new(
     "orgs.list",
-    "SELECT org_key, org_id, name, owner_user_id, email, timezone, status, created_at, updated_at
+    "SELECT org_key, org_id, name, owner_user_id, email, timezone, status, mfa_required, closed_at, created_at, updated_at
      FROM organizations
      WHERE org_key < $1
        AND (CAST($2 AS TEXT) IS NULL OR status = $2)
@@ -173,6 +175,8 @@ fn org(row: &Row) -> Result<Org, Error> {
         email: row.opt_text("email")?,
         timezone: row.text("timezone")?,
         status: OrgStatus::parse(&row.text("status")?).ok_or_else(|| bad("status"))?,
+        mfa_required: row.bool("mfa_required")?,
+        closed_at: row.opt_time("closed_at")?,
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,
     })

@@ -8,7 +8,6 @@ use super::set::{audited, decide_anew};
 use super::{Error, Override, Subject, sql};
 use crate::access::OrgScope;
 use crate::audit;
-use crate::db::Lane;
 use crate::engine::Engine;
 
 /// Which overrides.
@@ -35,7 +34,7 @@ pub async fn clear(engine: &Engine, scope: &OrgScope, which: Clear, reason: Stri
 
 async fn store(engine: &Engine, scope: &OrgScope, which: &Clear, reason: &str) -> Result<Vec<Override>, Error> {
     let now = engine.now();
-    let mut tx = engine.db().begin(Lane::Control).await?;
+    let mut tx = engine.begin_for(scope).await?;
     let mut cleared = sql::open(&mut tx, scope.org_key()).await?;
     cleared.retain(|one| meant(one, which) && one.ends_at.is_none_or(|ends| now < ends));
     if cleared.is_empty() {

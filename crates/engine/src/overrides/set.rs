@@ -7,7 +7,7 @@ use tollgate_rules::time::Timestamp;
 
 use super::{Error, Override, Subject, sql};
 use crate::access::OrgScope;
-use crate::db::{Lane, Tx};
+use crate::db::Tx;
 use crate::engine::Engine;
 use crate::{audit, ledger, plans};
 
@@ -71,7 +71,7 @@ async fn store(engine: &Engine, scope: &OrgScope, set: Set) -> Result<Override, 
         created_at: now,
         cleared_at: None,
     };
-    let mut tx = engine.db().begin(Lane::Control).await?;
+    let mut tx = engine.begin_for(scope).await?;
     let open = sql::open(&mut tx, scope.org_key()).await?;
     let replaced: Vec<&Override> = open.iter().filter(|older| covers(&made, older, now)).collect();
     if open.len() - replaced.len() >= OPEN_MAX {

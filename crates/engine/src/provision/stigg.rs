@@ -9,7 +9,7 @@ use tollgate_rules::ids::{CustomerId, PlanCode};
 use super::Error;
 use crate::access::OrgScope;
 use crate::audit;
-use crate::db::{self, Lane};
+use crate::db;
 use crate::engine::Engine;
 use crate::operations::{self, Begun, NewOperation};
 use crate::orgs::{self, Org};
@@ -51,7 +51,7 @@ pub async fn stigg(engine: &Engine, scope: &OrgScope, provision: Provision) -> R
 async fn begin(engine: &Engine, scope: &OrgScope, told: &Told) -> Result<Begun, db::Error> {
     let body = serde_json::to_value(told).map_err(|error| db::Error::Bug(format!("what is told: {error}")))?;
     let dedupe_key = told.subscription.subscription_id.as_str().to_owned();
-    let mut tx = engine.db().begin(Lane::Control).await?;
+    let mut tx = engine.begin_for(scope).await?;
     let new = NewOperation { kind: operations::Kind::MirrorProvision, dedupe_key, body };
     let begun = operations::begin(engine, &mut tx, scope, new).await?;
     if matches!(begun, Begun::New(_)) {
@@ -66,7 +66,7 @@ async fn begin(engine: &Engine, scope: &OrgScope, told: &Told) -> Result<Begun, 
 /// Checks the caller's words against what billing told us, and says what is to be told.
 async fn told(engine: &Engine, scope: &OrgScope, provision: &Provision) -> Result<Told, Error> {
     let org = orgs::get(engine, scope).await?;
-    let mut connection = engine.db().read().await?;
+    let mut connection = engine.read_for(scope).await?;
     let customer = subscriptions::sql::customer(&mut connection, scope.org_key()).await?;
     let mirrors = subscriptions::sql::mirrors(&mut connection, scope.org_key()).await?;
     drop(connection);

@@ -35,7 +35,7 @@ pub(crate) enum Held {
 /// new one when it expired or anything changed since; and whatever `weigh` refuses.
 pub(crate) async fn hold(engine: &Engine, scope: &OrgScope, quote_id: &str, given: &Given) -> Result<Held, Error> {
     let stored = {
-        let mut connection = engine.db().read().await?;
+        let mut connection = engine.read_for(scope).await?;
         sql::find(&mut connection, scope.org_key(), quote_id).await?
     };
     let (quote, confirmed) = stored.ok_or(Error::UnknownQuote)?;

@@ -14,7 +14,7 @@ use tollgate_rules::time::Timestamp;
 use super::sql;
 use super::weigh::{Wanted, Weighed, weigh};
 use crate::access::OrgScope;
-use crate::db::{self, Lane};
+use crate::db;
 use crate::engine::Engine;
 use crate::subscriptions::Error;
 
@@ -139,7 +139,7 @@ fn prorated(items: &[Item]) -> i64 {
 async fn keep(engine: &Engine, scope: &OrgScope, quote: &Quote) -> Result<(), db::Error> {
     let (inner, org_key, quote) = (engine.clone(), scope.org_key(), quote.clone());
     let write = async move {
-        let mut tx = inner.db().begin(Lane::Control).await?;
+        let mut tx = inner.db().begin_for(org_key.0).await?;
         sql::insert(&mut tx, org_key, &quote, inner.clock().wall.now()).await?;
         tx.commit().await
     };

@@ -2,7 +2,6 @@
 
 use super::{Error, Spending, set, show, sql};
 use crate::access::OrgScope;
-use crate::db::Lane;
 use crate::engine::Engine;
 use crate::{audit, ledger};
 
@@ -13,7 +12,7 @@ use crate::{audit, ledger};
 pub async fn clear(engine: &Engine, scope: &OrgScope) -> Result<Spending, Error> {
     let (task, by) = (engine.clone(), scope.clone());
     let write = async move {
-        let mut tx = task.db().begin(Lane::Control).await?;
+        let mut tx = task.begin_for(&by).await?;
         ledger::lock(&mut tx, by.org_key()).await?;
         if let Some(before) = sql::cap(&mut tx, by.org_key()).await? {
             sql::delete(&mut tx, by.org_key()).await?;

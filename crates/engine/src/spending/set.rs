@@ -6,7 +6,6 @@ use tollgate_rules::money::{Currency, Money};
 
 use super::{Error, Spending, show, sql};
 use crate::access::OrgScope;
-use crate::db::Lane;
 use crate::engine::Engine;
 use crate::{audit, ledger};
 
@@ -35,7 +34,7 @@ pub async fn set(
     let cap = Money::new(amount, currency.or(charged_in).unwrap_or(Currency::USD));
     let (task, by) = (engine.clone(), scope.clone());
     let write = async move {
-        let mut tx = task.db().begin(Lane::Control).await?;
+        let mut tx = task.begin_for(&by).await?;
         ledger::lock(&mut tx, by.org_key()).await?;
         let before = sql::cap(&mut tx, by.org_key()).await?;
         sql::put(&mut tx, &by, cap, task.now()).await?;

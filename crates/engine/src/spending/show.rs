@@ -14,7 +14,7 @@ use crate::{ledger, subscriptions};
 /// The database's.
 pub async fn show(engine: &Engine, scope: &OrgScope) -> Result<Spending, Error> {
     let currency = currency(engine, scope).await?;
-    let mut connection = engine.db().read().await?;
+    let mut connection = engine.read_for(scope).await?;
     let cap = sql::cap(&mut connection, scope.org_key()).await?;
     drop(connection);
     let standing = ledger::standing(engine, scope).await;
@@ -33,7 +33,7 @@ pub async fn show(engine: &Engine, scope: &OrgScope) -> Result<Spending, Error> 
 
 /// The currency that the org's plan charges overage in.
 pub(super) async fn currency(engine: &Engine, scope: &OrgScope) -> Result<Option<Currency>, db::Error> {
-    let mut connection = engine.db().read().await?;
+    let mut connection = engine.read_for(scope).await?;
     let facts = subscriptions::facts(engine, &mut connection, scope.org_key()).await?;
     Ok(facts.plan.and_then(|plan| plan.prices.first().map(|price| price.amount.currency)))
 }

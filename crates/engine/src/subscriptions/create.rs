@@ -18,7 +18,7 @@ use super::sql::{self, CustomerRow};
 use super::sync::{stop, sync};
 use super::{Error, facts};
 use crate::access::OrgScope;
-use crate::db::{self, Lane};
+use crate::db;
 use crate::engine::Engine;
 use crate::fault::point;
 use crate::operations::{self, Kind, NewOperation, Run, Stop};
@@ -129,7 +129,7 @@ pub(crate) struct Standing {
 }
 
 pub(crate) async fn standing(engine: &Engine, scope: &OrgScope) -> Result<Standing, db::Error> {
-    let mut connection = engine.db().read().await?;
+    let mut connection = engine.read_for(scope).await?;
     let customer = sql::customer(&mut connection, scope.org_key()).await?;
     let mirrors = sql::mirrors(&mut connection, scope.org_key()).await?;
     let had_trial = sql::had_trial(&mut connection, scope.org_key()).await?;
@@ -152,7 +152,7 @@ async fn begin_and_drive(engine: &Engine, scope: &OrgScope, body: billing::NewSu
     let operation = NewOperation { kind: Kind::SubscriptionCreate, dedupe_key: "subscription".to_owned(), body };
     let (inner, by) = (engine.clone(), scope.clone());
     let begin = async move {
-        let mut tx = inner.db().begin(Lane::Control).await?;
+        let mut tx = inner.begin_for(&by).await?;
         let begun = operations::begin(&inner, &mut tx, &by, operation).await?;
         tx.commit().await?;
         Ok::<_, db::Error>(begun)
@@ -163,7 +163,7 @@ async fn begin_and_drive(engine: &Engine, scope: &OrgScope, body: billing::NewSu
 
 async fn applied(engine: &Engine, scope: &OrgScope, outcome: &Value) -> Result<Mirror, Error> {
     let id = outcome["subscriptionId"].as_str().unwrap_or_default();
-    let mut connection = engine.db().read().await?;
+    let mut connection = engine.read_for(scope).await?;
     let mirrors = sql::mirrors(&mut connection, scope.org_key()).await?;
     let mirror = mirrors.into_iter().find(|mirror| mirror.subscription_id.as_str() == id);
     Ok(mirror.ok_or_else(|| db::Error::Bug(format!("subscription {id} was not applied")))?)

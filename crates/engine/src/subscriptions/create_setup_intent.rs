@@ -26,7 +26,7 @@ pub struct SetupIntent {
 /// [`Error::NoCustomer`]; [`Error::BillingUnavailable`]: nothing was started, ask again.
 pub async fn create_setup_intent(engine: &Engine, scope: &OrgScope) -> Result<SetupIntent, Error> {
     let customer = {
-        let mut connection = engine.db().read().await?;
+        let mut connection = engine.read_for(scope).await?;
         sql::customer(&mut connection, scope.org_key()).await?
     };
     let customer = customer.filter(|customer| !customer.deleted).ok_or(Error::NoCustomer)?;

@@ -128,14 +128,14 @@ async fn carry_out(
         return Err(Error::Busy(other.operation_id.clone()));
     }
     operations::drive(engine, begun).await?;
-    let mut connection = engine.db().read().await?;
+    let mut connection = engine.read_for(scope).await?;
     let mirrors = sql::mirrors(&mut connection, scope.org_key()).await?;
     let mirror = mirrors.iter().find(|mirror| mirror.subscription_id == subscription_id);
     Ok(Standing::of(mirror.ok_or(Error::NoSubscription)?))
 }
 
 async fn ended_or_none(engine: &Engine, scope: &OrgScope) -> Result<Error, db::Error> {
-    let mut connection = engine.db().read().await?;
+    let mut connection = engine.read_for(scope).await?;
     let mirrors = sql::mirrors(&mut connection, scope.org_key()).await?;
     Ok(facts::chosen(&mirrors).map_or(Error::NoSubscription, |_| Error::Ended))
 }

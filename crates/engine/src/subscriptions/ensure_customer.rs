@@ -9,7 +9,7 @@ use super::apply_fact::Cause;
 use super::sync::{stop, sync};
 use super::{Error, sql};
 use crate::access::OrgScope;
-use crate::db::{self, Connection, Lane};
+use crate::db::{self, Connection};
 use crate::engine::Engine;
 use crate::fault::point;
 use crate::operations::{self, Begun, Kind, NewOperation, Run, Stop};
@@ -30,7 +30,7 @@ pub struct Ensured {
 /// [`Error::BadEmail`]; [`Error::BillingUnavailable`]: the customer will be there by itself.
 pub async fn ensure_customer(engine: &Engine, scope: &OrgScope, email: &str) -> Result<Ensured, Error> {
     orgs::check_email(email).map_err(|_| Error::BadEmail)?;
-    if let Some(customer_id) = known(&mut engine.db().read().await?, scope).await? {
+    if let Some(customer_id) = known(&mut engine.read_for(scope).await?, scope).await? {
         return Ok(Ensured { customer_id, created: false });
     }
     let name = orgs::get(engine, scope).await.map_err(|error| db::Error::Unavailable(error.to_string()))?.name;
@@ -39,7 +39,7 @@ pub async fn ensure_customer(engine: &Engine, scope: &OrgScope, email: &str) -> 
     let operation = NewOperation { kind: Kind::CustomerEnsure, dedupe_key: "customer".to_owned(), body };
     let (inner, by) = (engine.clone(), scope.clone());
     let begin = async move {
-        let mut tx = inner.db().begin(Lane::Control).await?;
+        let mut tx = inner.begin_for(&by).await?;
         let begun = operations::begin(&inner, &mut tx, &by, operation).await?;
         // Another caller's operation may have ended since we looked: then its customer is there, and ours is not begun.
         if let Some(customer_id) = known(&mut tx, &by).await? {
@@ -55,7 +55,7 @@ pub async fn ensure_customer(engine: &Engine, scope: &OrgScope, email: &str) -> 
     };
     let created = matches!(begun, Begun::New(_));
     operations::drive(engine, begun).await?;
-    let customer_id = known(&mut engine.db().read().await?, scope).await?.ok_or(Error::NoCustomer)?;
+    let customer_id = known(&mut engine.read_for(scope).await?, scope).await?.ok_or(Error::NoCustomer)?;
     Ok(Ensured { customer_id, created })
 }
 

@@ -87,7 +87,7 @@ pub async fn entitlements(engine: &Engine, scope: &OrgScope, at: Option<Timestam
     let now = engine.now();
     let past = at.filter(|at| *at < now);
     let moment = past.unwrap_or(now);
-    let mut connection = engine.db().read().await?;
+    let mut connection = engine.read_for(scope).await?;
     let (facts, known_from) = match past {
         Some(at) => snapshot::facts_at(engine, &mut connection, scope.org_key(), at).await?.unzip(),
         None => {

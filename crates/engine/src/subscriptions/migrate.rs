@@ -12,7 +12,7 @@ use super::create::standing;
 use super::sync::{stop, sync};
 use super::{Error, entitlements, sql};
 use crate::access::{OperatorScope, OrgRef, OrgScope};
-use crate::db::{self, Lane};
+use crate::db;
 use crate::engine::Engine;
 use crate::operations::{self, Code, Kind, NewOperation, Refusal, Run, Stop};
 use crate::{audit, plans};
@@ -151,7 +151,7 @@ async fn move_one(engine: &Engine, of: &OrgScope, plan: &Plan, reason: &str) -> 
         .after(json!({ "planCode": plan.code, "version": plan.version, "reason": reason }));
     let (inner, by) = (engine.clone(), of.clone());
     let begin = async move {
-        let mut tx = inner.db().begin(Lane::Control).await?;
+        let mut tx = inner.begin_for(&by).await?;
         let begun = operations::begin(&inner, &mut tx, &by, operation).await?;
         if matches!(begun, operations::Begun::New(_)) {
             audit::append(&inner, &mut tx, entry).await?;

@@ -18,7 +18,7 @@ pub async fn open_portal(engine: &Engine, scope: &OrgScope, return_url: Option<&
     if let Some(address) = return_url {
         check_return_url("returnUrl", address)?;
     }
-    let customer = sql::customer(&mut engine.db().read().await?, scope.org_key()).await?;
+    let customer = sql::customer(&mut engine.read_for(scope).await?, scope.org_key()).await?;
     let customer = customer.filter(|customer| !customer.deleted).ok_or(Error::NoCustomer)?;
     let key = IdempotencyKey::of_step(&engine.new_id("portal_"), "session")
         .map_err(|error| Error::Billing(error.to_string()))?;

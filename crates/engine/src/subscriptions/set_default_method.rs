@@ -11,7 +11,7 @@ use super::apply_fact::Cause;
 use super::create::standing;
 use super::sync::{stop, sync};
 use crate::access::OrgScope;
-use crate::db::{self, Lane};
+use crate::db;
 use crate::engine::Engine;
 use crate::operations::{self, Code, Kind, NewOperation, Refusal, Run, Stop};
 
@@ -43,7 +43,7 @@ pub async fn set_default_method(
     let operation = NewOperation { kind: Kind::DefaultMethod, dedupe_key: payment_method_id.to_string(), body };
     let (inner, by) = (engine.clone(), scope.clone());
     let begin = async move {
-        let mut tx = inner.db().begin(Lane::Control).await?;
+        let mut tx = inner.begin_for(&by).await?;
         let begun = operations::begin(&inner, &mut tx, &by, operation).await?;
         tx.commit().await?;
         Ok::<_, db::Error>(begun)

@@ -16,7 +16,7 @@ use super::apply_fact::Cause;
 use super::schedules::release;
 use super::sync::{stop, sync};
 use crate::access::OrgScope;
-use crate::db::{self, Lane};
+use crate::db;
 use crate::engine::Engine;
 use crate::fault::point;
 use crate::metering;
@@ -193,7 +193,7 @@ async fn confirm_quote(run: &Run<'_>, quote_id: Option<String>) -> Result<(), db
     let Some(quote_id) = quote_id else { return Ok(()) };
     let (engine, org_key) = (run.engine().clone(), run.scope().org_key());
     let write = async move {
-        let mut tx = engine.db().begin(Lane::Control).await?;
+        let mut tx = engine.db().begin_for(org_key.0).await?;
         quotes::sql::confirm(&mut tx, org_key, &quote_id, engine.clock().wall.now()).await?;
         tx.commit().await
     };

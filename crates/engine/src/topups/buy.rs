@@ -37,7 +37,7 @@ pub async fn buy(engine: &Engine, scope: &OrgScope, buy: &Buy) -> Result<Purchas
     let operation = NewOperation { kind: Kind::TopupBuy, dedupe_key: engine.new_id(""), body };
     let begun = operations::begin_alone(engine, scope, operation).await?;
     let outcome = operations::drive(engine, begun).await.map_err(subscriptions::Error::from)?;
-    let mut connection = engine.db().read().await?;
+    let mut connection = engine.read_for(scope).await?;
     let topup_id = outcome["topupId"].as_str().unwrap_or_default();
     let bought = sql::by_id(&mut connection, scope.org_key(), topup_id).await?;
     Ok(bought.ok_or_else(|| db::Error::Bug("a purchase is done without its row".to_owned()))?)

@@ -11,7 +11,7 @@ use crate::paging::{ListError, Page, Paging};
 /// [`ListError`]: the cursor is none of ours, or the database does not answer.
 pub async fn list(engine: &Engine, scope: &OrgScope, paging: &Paging) -> Result<Page<Purchase>, ListError> {
     let before = paging.after().map(crate::overrides::cursor).transpose()?;
-    let mut connection = engine.db().read().await?;
+    let mut connection = engine.read_for(scope).await?;
     let found = sql::list(&mut connection, scope.org_key(), before, paging.fetch()).await?;
     Ok(paging.page(found, |one| format!("{} {}", one.created_at.as_micros(), one.topup_id)))
 }

@@ -118,9 +118,11 @@ async fn audit_verify(engine: &Engine) -> Result<Value, Failure> {
 
 async fn smoke(engine: &Engine) -> Value {
     let smoke = diag::smoke(engine).await;
+    let tenancy = diag::fence(engine).await;
     let checks = smoke
         .checks
         .iter()
+        .chain([&tenancy])
         .map(|check| (check.name.to_owned(), json!({"ok": check.ok, "ms": check.ms, "detail": check.detail})));
     json!({"ok": smoke.ok(), "checks": checks.collect::<serde_json::Map<String, Value>>()})
 }

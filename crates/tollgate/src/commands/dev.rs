@@ -58,6 +58,7 @@ pub(crate) async fn run(config: &Config) -> Result<Done, Failure> {
         demo: demo.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         base_url: config.app_base_url.clone().unwrap_or_else(|| base_url.clone()),
+        proxies: config.trusted_proxies.clone(),
     };
     let admin = admin::listen(&data.admin_socket())?;
     let key = operator_key.expose_secret();

@@ -110,6 +110,10 @@ fn part(name: &str, check: &Value) -> Option<Finding> {
     let (name, fix) = match name {
         "db" => ("database", "Look at the database's own log; `tollgate migrate` if its schema is old."),
         "jobs" => ("jobs", "Start the server; see GET /api/admin/jobs.list for jobs that keep failing."),
+        "tenancy" => (
+            "tenancy",
+            "As a superuser: CREATE ROLE tollgate_request NOLOGIN; GRANT tollgate_request TO <the database user>; then `tollgate migrate` and a restart.",
+        ),
         _ => return None,
     };
     let detail = format!("{} ({} ms)", field(check, "detail"), field(check, "ms"));

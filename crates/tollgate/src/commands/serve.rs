@@ -53,6 +53,7 @@ pub(crate) async fn run(config: &Config) -> Result<Done, Failure> {
         demo: None,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         base_url: public_url,
+        proxies: config.trusted_proxies.clone(),
     };
     backup::keep_daily(&engine).await.map_err(Failure::during("queueing the daily backup"))?;
     let admin = admin::listen(&data.admin_socket())?;

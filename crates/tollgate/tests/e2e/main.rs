@@ -4,6 +4,7 @@
 
 mod api;
 mod backups;
+mod canaries;
 mod catalog;
 mod command_line;
 mod database;
@@ -16,6 +17,7 @@ mod once;
 mod payments;
 mod readme;
 mod refusals;
+mod revocations;
 mod rollover;
 mod sandbox;
 mod server;

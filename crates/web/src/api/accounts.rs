@@ -1,7 +1,9 @@
 //! Built-in accounts: sign up, verify, sign in, reset, and what is one's own.
 
-mod own;
+pub(super) mod own;
 mod wire;
+
+use std::future::Future;
 
 use http::header::{HeaderValue, SET_COOKIE};
 use secrecy::{ExposeSecret, SecretString};
@@ -21,13 +23,16 @@ pub(crate) fn routes() -> Vec<Route> {
     let limited = [errors::RATE_LIMITED, errors::OVERLOADED, errors::CROSS_SITE];
     let public = [
         Route::new::<__path_sign_up, _, _>(Access::Public, sign_up).refuses(&limited),
-        Route::new::<__path_verify_email, _, _>(Access::Public, verify_email).refuses(&[errors::INVALID_CODE]),
+        Route::new::<__path_verify_email, _, _>(Access::Public, verify_email)
+            .refuses(&limited)
+            .refuses(&[errors::INVALID_CODE]),
         Route::new::<__path_sign_in, _, _>(Access::Public, sign_in)
             .refuses(&limited)
             .refuses(&[errors::UNAUTHORIZED, errors::SECOND_FACTOR_REQUIRED]),
         Route::new::<__path_forgot, _, _>(Access::Public, forgot).refuses(&limited),
         Route::new::<__path_reset, _, _>(Access::Public, reset).refuses(&limited).refuses(&[errors::INVALID_CODE]),
-        Route::new::<__path_refresh, _, _>(Access::Public, refresh).refuses(&[errors::UNAUTHORIZED]),
+        Route::new::<__path_refresh, _, _>(Access::Public, refresh)
+            .refuses(&[errors::UNAUTHORIZED, errors::RATE_LIMITED]),
     ];
     public.into_iter().chain(own::routes()).collect()
 }
@@ -55,8 +60,8 @@ async fn sign_up(call: Call) -> Result<Answer, ApiError> {
     responses((status = 200, description = "The account", body = VerifiedBody)))]
 async fn verify_email(call: Call) -> Result<Answer, ApiError> {
     let body: CodeBody = call.json()?;
-    let made = accounts::verify_email(call.app.engine(), body.code.trim(), call.caller.corr_id()).await;
-    let user = made.map_err(refused)?;
+    let made = accounts::verify_email(call.app.engine(), body.code.trim(), call.caller.corr_id());
+    let user = tried(&call, made).await?;
     Ok(Answer::data(&VerifiedBody { user_id: user.user_id.to_string(), email: user.email, verified: true }))
 }
 
@@ -132,8 +137,7 @@ async fn reset(call: Call) -> Result<Answer, ApiError> {
     caller::same_site(&call.app, &call.parts)?;
     let body: PasswordResetBody = call.json()?;
     let password = SecretString::from(body.password);
-    let done = accounts::reset(call.app.engine(), body.code.trim(), &password, call.caller.corr_id()).await;
-    done.map_err(refused)?;
+    tried(&call, accounts::reset(call.app.engine(), body.code.trim(), &password, call.caller.corr_id())).await?;
     Ok(Answer::data(&SentBody { status: "password_set" }))
 }
 
@@ -144,12 +148,27 @@ async fn reset(call: Call) -> Result<Answer, ApiError> {
     responses((status = 200, description = "The next pair", body = TokensBody)))]
 async fn refresh(call: Call) -> Result<Answer, ApiError> {
     let body: RefreshBody = call.json()?;
-    let tokens = accounts::refresh(call.app.engine(), &body.refresh_token, call.caller.corr_id()).await;
-    match tokens {
+    let (engine, from) = (call.app.engine(), call.address());
+    accounts::may_try(engine, from).map_err(refused)?;
+    match accounts::refresh(engine, &body.refresh_token, call.caller.corr_id()).await {
         Ok(tokens) => Ok(Answer::data(&tokens_body(&tokens))),
-        Err(Error::Credentials) => Err(ApiError::new(&errors::UNAUTHORIZED, "This refresh token is not valid.")),
+        Err(Error::Credentials) => {
+            accounts::failed_try(engine, from);
+            Err(ApiError::new(&errors::UNAUTHORIZED, "This refresh token is not valid."))
+        }
         Err(error) => Err(refused(error)),
     }
+}
+
+/// Tries a code: refused without a look where too many failed from the same address, and counted where it is not good.
+pub(super) async fn tried<T>(call: &Call, attempt: impl Future<Output = Result<T, Error>>) -> Result<T, ApiError> {
+    let (engine, from) = (call.app.engine(), call.address());
+    accounts::may_try(engine, from).map_err(refused)?;
+    let outcome = attempt.await;
+    if matches!(outcome, Err(Error::InvalidCode | Error::WrongCode | Error::Credentials)) {
+        accounts::failed_try(engine, from);
+    }
+    outcome.map_err(refused)
 }
 
 /// The session's cookie: for this host only, unreadable by scripts, never sent along by other sites' forms.

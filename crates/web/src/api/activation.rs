@@ -70,7 +70,7 @@ struct SiteListQuery {
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct SiteBody {
+pub(super) struct SiteBody {
     /// The site.
     site_id: String,
     /// Its domain.

@@ -76,7 +76,7 @@ async fn alert_list(call: Call) -> Result<Answer, ApiError> {
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct SummaryBody {
+pub(super) struct SummaryBody {
     /// The day's start, UTC.
     day: String,
     /// Of what.

@@ -2,6 +2,7 @@
 
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
+use tollgate_engine::accounts;
 use tollgate_engine::members::{self, Invitation, Invite, Issued};
 use tollgate_rules::access::Permission;
 use utoipa::ToSchema;
@@ -19,7 +20,8 @@ pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::with::<__path_create, _, _>(Spec::secret(invite), create)
             .refuses(&[errors::CONFLICT, errors::MFA_REQUIRED]),
-        Route::new::<__path_accept, _, _>(Access::Account, accept).refuses(&[errors::INVALID_CODE]),
+        Route::new::<__path_accept, _, _>(Access::Account, accept)
+            .refuses(&[errors::INVALID_CODE, errors::RATE_LIMITED]),
         Route::new::<__path_pending, _, _>(invite, pending),
         Route::new::<__path_mine, _, _>(Access::Account, mine),
         Route::with::<__path_revoke, _, _>(Spec::change(invite), revoke).refuses(&[errors::CONFLICT]),
@@ -40,7 +42,7 @@ struct InviteBody {
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct InvitationBody {
+pub(super) struct InvitationBody {
     /// The invitation.
     invitation_id: String,
     /// To which org.
@@ -141,7 +143,13 @@ struct AcceptedBody {
     responses((status = 200, description = "The membership", body = AcceptedBody)))]
 async fn accept(call: Call) -> Result<Answer, ApiError> {
     let body: AcceptBody = call.json()?;
-    let accepted = members::accept(call.app.engine(), &call.caller, body.code.trim()).await.map_err(refused)?;
+    let (engine, from) = (call.app.engine(), call.address());
+    accounts::may_try(engine, from).map_err(super::accounts::refused)?;
+    let accepted = members::accept(engine, &call.caller, body.code.trim()).await;
+    if matches!(accepted, Err(members::Error::InvalidCode)) {
+        accounts::failed_try(engine, from);
+    }
+    let accepted = accepted.map_err(refused)?;
     Ok(Answer::data(&AcceptedBody {
         org_id: accepted.org_id.to_string(),
         org_name: accepted.org_name,

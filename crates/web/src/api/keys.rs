@@ -118,7 +118,7 @@ struct ListQuery {
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct KeyBody {
+pub(super) struct KeyBody {
     /// The key.
     key_id: String,
     /// What people call it.

@@ -11,6 +11,7 @@ pub(crate) mod clock;
 mod devices;
 mod endpoints;
 mod entitlements;
+mod erasure;
 mod flags;
 pub(crate) mod gate;
 mod grants;
@@ -54,6 +55,7 @@ pub(crate) fn routes() -> Vec<Route> {
         orgs::routes(),
         accounts::routes(),
         operator_sign_in::routes(),
+        erasure::routes(),
         members::routes(),
         invitations::routes(),
         keys::routes(),

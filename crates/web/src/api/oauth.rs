@@ -7,6 +7,7 @@ use http::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::{Value, json};
+use tollgate_engine::accounts;
 use tollgate_engine::activation::{self, Error, Redeem, Refresh};
 use tollgate_engine::tokens::{self, dpop};
 use tollgate_rules::access::{Permission, Scope};
@@ -97,7 +98,8 @@ struct TokenBody {
     responses(
         (status = 200, description = "The tokens", body = TokenBody, extensions(("x-bare" = json!(true)))),
         (status = 400, description = "`invalid_request`, `invalid_grant`, `invalid_scope`, `unauthorized_client`, `unsupported_grant_type`; while a device waits `authorization_pending`, `slow_down`, `access_denied`, `expired_token`", body = OAuthError),
-        (status = 401, description = "`invalid_client`", body = OAuthError)))]
+        (status = 401, description = "`invalid_client`", body = OAuthError),
+        (status = 429, description = "`slow_down`: too many codes or tokens from this address were not good", body = OAuthError)))]
 async fn token(call: Call) -> Result<Answer, ApiError> {
     Ok(granted(&call).await.unwrap_or_else(Refusal::into_answer))
 }
@@ -112,11 +114,25 @@ struct OAuthError {
 
 async fn granted(call: &Call) -> Result<Answer, Refusal> {
     let form = Form::read(call)?;
+    let (engine, from) = (call.app.engine(), call.address());
+    if let Err(accounts::Error::Slow(wait)) = accounts::may_try(engine, from) {
+        return Err(Refusal::from(Error::TooManyGuesses(wait.as_secs().max(1))));
+    }
+    let outcome = by_grant(call, &form).await;
+    if let Err(refusal) = &outcome
+        && matches!(refusal.error, "invalid_client" | "invalid_grant")
+    {
+        accounts::failed_try(engine, from);
+    }
+    outcome
+}
+
+async fn by_grant(call: &Call, form: &Form) -> Result<Answer, Refusal> {
     match form.needed("grant_type")? {
-        ACTIVATION_CODE => of_code(call, &form).await,
-        DEVICE_CODE => of_device(call, &form).await,
-        "refresh_token" => of_refresh(call, &form).await,
-        "client_credentials" => of_key(call, &form).await,
+        ACTIVATION_CODE => of_code(call, form).await,
+        DEVICE_CODE => of_device(call, form).await,
+        "refresh_token" => of_refresh(call, form).await,
+        "client_credentials" => of_key(call, form).await,
         other => {
             let known: String = other.chars().filter(|c| !c.is_control()).take(100).collect();
             Err(Refusal::bad("unsupported_grant_type", format!("This server has no grant {known}.")))

@@ -20,11 +20,18 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::with::<__path_create, _, _>(change(Access::Operator(Permission::OrgsCreate)), create)
             .refuses(&[errors::CONFLICT]),
         Route::new::<__path_get, _, _>(Access::Org(Permission::OrgRead), get),
-        Route::with::<__path_update, _, _>(change(Access::Org(Permission::OrgWrite)), update)
-            .refuses(&[errors::CONFLICT]),
+        Route::with::<__path_update, _, _>(change(Access::Org(Permission::OrgWrite)), update).refuses(&[
+            errors::CONFLICT,
+            errors::MFA_REQUIRED,
+            errors::STEP_UP_REQUIRED,
+        ]),
         Route::with::<__path_relink, _, _>(change(Access::Operator(Permission::OrgOperate)), relink)
             .refuses(&[errors::CONFLICT]),
-        Route::with::<__path_delete, _, _>(change(Access::Operator(Permission::OrgDelete)), delete),
+        Route::with::<__path_delete, _, _>(change(Access::Org(Permission::OrgDelete)), delete).refuses(&[
+            errors::CONFLICT,
+            errors::MFA_REQUIRED,
+            errors::STEP_UP_REQUIRED,
+        ]),
         Route::new::<__path_list, _, _>(Access::Operator(Permission::OrgsList), list),
     ]
 }
@@ -57,7 +64,7 @@ struct Created {
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct OrgBody {
+pub(super) struct OrgBody {
     /// Its public id.
     org_id: String,
     /// What people call it.
@@ -70,6 +77,8 @@ struct OrgBody {
     timezone: String,
     /// `active`, `suspended` or `closed`.
     status: &'static str,
+    /// Whether it lets in only people who gave a second factor.
+    mfa_required: bool,
     /// When it was made.
     created_at: String,
 }
@@ -83,6 +92,7 @@ impl From<&Org> for OrgBody {
             email: org.email.clone(),
             timezone: org.timezone.clone(),
             status: org.status.as_str(),
+            mfa_required: org.mfa_required,
             created_at: org.created_at.to_string(),
         }
     }
@@ -145,6 +155,8 @@ struct UpdateBody {
     email: Option<String>,
     /// `active` or `suspended`; only the operator may set it.
     status: Option<String>,
+    /// Whether the org lets in only people who gave a second factor; for people who gave one themselves, and the operator.
+    mfa_required: Option<bool>,
 }
 
 /// Changes an org; what is left out stays
@@ -157,7 +169,11 @@ async fn update(call: Call) -> Result<Answer, ApiError> {
     let status = fields.read_if("/status", status);
     fields.done()?;
     let scope = call.org(body.org_id.as_deref()).await?;
-    let update = Update { name: body.name, timezone: body.timezone, email: body.email, status };
+    if body.mfa_required.is_some() {
+        call.caller.fresh(call.app.engine()).map_err(caller::refusal)?;
+    }
+    let update =
+        Update { name: body.name, timezone: body.timezone, email: body.email, status, mfa_required: body.mfa_required };
     let org = orgs::update(call.app.engine(), &scope, update).await.map_err(refused)?;
     Ok(Answer::data(&OrgBody::from(&org)))
 }
@@ -186,16 +202,19 @@ async fn relink(call: Call) -> Result<Answer, ApiError> {
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct DeleteBody {
-    /// The org.
-    org_id: String,
+    /// The org; may be left out by who belongs to one org.
+    org_id: Option<String>,
 }
 
 /// Closes an org: its keys end at once, its ledger and journal stay
+///
+/// After thirty days its name, addresses, members and what was written about it are erased, and the ledger stays without them; until
+/// then the operator can undo it (`orgs.restore`). An owner needs a fresh sign-in, and ends a running subscription first.
 #[utoipa::path(post, path = "/api/orgs.delete", tag = "orgs", request_body = DeleteBody,
     responses((status = 200, description = "The org after it", body = OrgBody)))]
 async fn delete(call: Call) -> Result<Answer, ApiError> {
     let body: DeleteBody = call.json()?;
-    let scope = call.org(Some(&body.org_id)).await?;
+    let scope = call.org(body.org_id.as_deref()).await?;
     let org = orgs::delete(call.app.engine(), &scope).await.map_err(refused)?;
     Ok(Answer::data(&OrgBody::from(&org)))
 }
@@ -231,14 +250,23 @@ async fn list(call: Call) -> Result<Answer, ApiError> {
     Ok(paging::told::<_, OrgBody>(&page))
 }
 
-fn refused(error: Error) -> ApiError {
+pub(super) fn refused(error: Error) -> ApiError {
     match error {
         Error::Taken => ApiError::new(&errors::CONFLICT, "This org id belongs to an org with another name or owner."),
         Error::Invalid { field, rule } => ApiError::field(&format!("/{field}"), rule),
         Error::OperatorOnly(field) => {
             ApiError::new(&errors::FORBIDDEN, format!("Only the operator may change {field}."))
         }
-        Error::Closed => ApiError::new(&errors::CONFLICT, "The org is closed and stays so."),
+        Error::PeopleOnly(field) => {
+            ApiError::new(&errors::FORBIDDEN, format!("An API key may not change {field}: sign in."))
+        }
+        Error::Closed => ApiError::new(&errors::CONFLICT, "The org is closed."),
+        Error::Erased => {
+            ApiError::new(&errors::CONFLICT, "The org was closed more than thirty days ago and is erased.")
+        }
+        Error::Subscribed => {
+            ApiError::new(&errors::CONFLICT, "A subscription still runs: cancel it first, so that nobody is charged.")
+        }
         Error::NotFound => ApiError::not_found(),
         Error::Elsewhere(error) => failures::elsewhere(&error),
         Error::Refused(refused) => caller::refusal(refused),

@@ -217,7 +217,7 @@ struct InvoiceQuery {
 }
 
 #[derive(Serialize, ToSchema)]
-struct InvoiceBody {
+pub(super) struct InvoiceBody {
     /// Stripe's id of the invoice.
     id: String,
     /// The total in minor units.

@@ -45,7 +45,11 @@ impl Server {
         (mode, change): (Mode, impl FnOnce(&mut State, &Engine)),
     ) -> Server {
         let engine = TestEngine::open_with(Kind::Sqlite, test, settings).await;
-        let engine = engine.expect("the embedded database needs nothing");
+        Self::start_at(engine.expect("the embedded database needs nothing"), mode, change).await
+    }
+
+    /// On an engine that is there, whatever its database.
+    pub(crate) async fn start_at(engine: TestEngine, mode: Mode, change: impl FnOnce(&mut State, &Engine)) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let mut state = State {
@@ -56,6 +60,7 @@ impl Server {
             demo: None,
             version: "0.0.0-test".to_owned(),
             base_url: "http://tollgate.test".to_owned(),
+            proxies: tollgate_web::Proxies::default(),
         };
         change(&mut state, &engine.engine);
         let (stop, stopped) = oneshot::channel();

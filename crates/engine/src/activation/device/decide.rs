@@ -10,7 +10,6 @@ use crate::activation::create_code::grantable;
 use crate::activation::sql::devices;
 use crate::activation::{Error, words};
 use crate::audit;
-use crate::db::Lane;
 use crate::engine::Engine;
 use crate::orgs;
 
@@ -44,7 +43,7 @@ pub async fn decide(
     let (task, of, hash) = (engine.clone(), scope.clone(), hashed(engine, user_code));
     let (domain, scopes) = (device.domain.clone(), words(&device.scopes));
     let write = async move {
-        let mut tx = task.db().begin(Lane::Control).await?;
+        let mut tx = task.begin_for(&of).await?;
         let org = orgs::sql::lock(&mut tx, &of).await?.ok_or(Error::NotFound)?;
         if org.status == OrgStatus::Closed {
             return Err(Error::Closed);

@@ -10,9 +10,9 @@ use crate::engine::Engine;
 ///
 /// # Errors
 /// [`Error::NotFound`] whatever is wrong with the code; [`Error::TooManyGuesses`].
-pub async fn find(engine: &Engine, _: &OrgScope, user_code: &str, address: Option<&str>) -> Result<Device, Error> {
+pub async fn find(engine: &Engine, scope: &OrgScope, user_code: &str, address: Option<&str>) -> Result<Device, Error> {
     engine.guesses().admit(engine, address)?;
-    let mut connection = engine.db().read().await?;
+    let mut connection = engine.read_for(scope).await?;
     let found = devices::pending(&mut connection, &hashed(engine, user_code), engine.now()).await?;
     found.ok_or_else(|| {
         engine.guesses().missed(address);

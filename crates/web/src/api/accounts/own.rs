@@ -8,7 +8,7 @@ use tollgate_rules::ids::OrgId;
 use utoipa::ToSchema;
 
 use super::wire::{CodeBody, SentBody};
-use super::{cookie, refused};
+use super::{cookie, refused, tried};
 use crate::answer::Answer;
 use crate::api_error::ApiError;
 use crate::call::Call;
@@ -16,7 +16,7 @@ use crate::errors;
 use crate::routes::{Access, Route, Spec};
 
 pub(super) fn routes() -> Vec<Route> {
-    let code = [errors::CONFLICT, errors::STEP_UP_REQUIRED, errors::SECOND_FACTOR_REQUIRED];
+    let code = [errors::CONFLICT, errors::STEP_UP_REQUIRED, errors::SECOND_FACTOR_REQUIRED, errors::RATE_LIMITED];
     vec![
         Route::with::<__path_sign_out, _, _>(no_body(), sign_out),
         Route::new::<__path_me, _, _>(Access::Account, me),
@@ -155,7 +155,7 @@ struct RecoveryBody {
     responses((status = 200, description = "The recovery codes", body = RecoveryBody)))]
 async fn totp_confirm(call: Call) -> Result<Answer, ApiError> {
     let body: CodeBody = call.json()?;
-    let codes = accounts::confirm(call.app.engine(), &call.caller, &body.code).await.map_err(refused)?;
+    let codes = tried(&call, accounts::confirm(call.app.engine(), &call.caller, &body.code)).await?;
     let recovery_codes = codes.iter().map(|code| code.expose_secret().to_owned()).collect();
     Ok(Answer::data(&RecoveryBody { recovery_codes }))
 }
@@ -165,13 +165,13 @@ async fn totp_confirm(call: Call) -> Result<Answer, ApiError> {
     responses((status = 200, description = "It is off", body = SentBody)))]
 async fn totp_disable(call: Call) -> Result<Answer, ApiError> {
     let body: CodeBody = call.json()?;
-    accounts::disable(call.app.engine(), &call.caller, &body.code).await.map_err(refused)?;
+    tried(&call, accounts::disable(call.app.engine(), &call.caller, &body.code)).await?;
     Ok(Answer::data(&SentBody { status: "second_factor_off" }))
 }
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct DeviceBody {
+pub(in crate::api) struct DeviceBody {
     /// Names the session.
     session_id: String,
     /// What the device says it is.
