@@ -129,7 +129,7 @@ async fn tokens_that_claim_to_be_clerks_are_not_believed() {
     let identity = clerk.identity();
     let engine = TestEngine::open_with(Kind::Sqlite, "attacks_clerk", |settings| settings.identity = identity).await;
     let server = Server::start_at(engine.unwrap(), Mode::Serve, |_, _| {}).await;
-    server.operate("/api/orgs.create", &json!({"orgId": "org_own", "name": "Own", "ownerUserId": "user_1"})).await;
+    server.operate("/api/orgs.create", &json!({"orgId": "org_own", "name": "own", "ownerUserId": "user_1"})).await;
     server.engine.member("org_own", "user_owner", Role::Owner).await;
     let now = server.engine.clock().wall.now().as_micros() / 1_000_000;
     let claims = clerk::session(Version::Two, "user_owner", "org_own", now);

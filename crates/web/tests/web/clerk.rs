@@ -49,7 +49,9 @@ impl Clerk {
         let (modulus, exponent) = clerk.public();
         let jwk = json!({"kty": "RSA", "use": "sig", "alg": "RS256", "kid": KID,
             "n": BASE64.encode(modulus), "e": BASE64.encode(exponent)});
-        let state = json!({ "jwks": { "keys": [jwk] } }).to_string();
+        let org = |id: &str, name: &str| json!({"object": "organization", "id": id, "name": name, "created_by": "user_1", "updated_at": 1});
+        let organizations = [org("org_own", "own"), org("org_acme", "Acme")];
+        let state = json!({ "jwks": { "keys": [jwk] }, "organizations": organizations }).to_string();
         let put = reqwest::Client::new().put(format!("{}/clerk/state", clerk.sandbox.base_url())).body(state);
         assert_eq!(put.send().await.unwrap().status().as_u16(), 200);
         clerk

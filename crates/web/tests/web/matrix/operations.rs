@@ -180,8 +180,9 @@ impl Who {
             }
             let reply = operation.call(server, &self.carried, "", &serde_json::json!({"nothing": 1})).await;
             let found = match (reply.status, operation.access) {
-                (401, Access::Account | Access::Org(_) | Access::Operator) => Verdict::Unknown,
-                (403, _) => Verdict::Refused,
+                (401, _) => Verdict::Unknown,
+                // A public route may refuse what it is asked, not who asks.
+                (403, Access::Account | Access::Org(_) | Access::Operator) => Verdict::Refused,
                 _ => Verdict::LetIn,
             };
             let expected = operation.verdict(&self.standing);

@@ -19,6 +19,8 @@ fn sample(name: &str) -> Option<Value> {
         "to" => json!("2026-01-02T00:00:00Z"),
         "amount" | "units" | "value" | "quantity" => json!(1),
         "ttlSeconds" => json!(60),
+        "userCode" => json!("BCDF-GHJK"),
+        "approve" => json!(true),
         "at" => json!("period_end"),
         "metric" => json!("api_call"),
         "role" => json!("member"),
