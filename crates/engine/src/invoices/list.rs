@@ -3,7 +3,7 @@
 use tollgate_rules::billing::InvoiceFact;
 use tollgate_rules::time::Timestamp;
 
-use super::sql;
+use super::sql::{self, Below};
 use crate::access::OrgScope;
 use crate::db;
 use crate::engine::Engine;
@@ -28,14 +28,21 @@ pub enum Error {
 /// # Errors
 /// [`Error`].
 pub async fn list(engine: &Engine, scope: &OrgScope, paging: &Paging) -> Result<Page<Invoice>, Error> {
-    let before = paging.after().map(position).transpose()?;
+    let below = paging.after().map(position).transpose()?;
     let mut connection = engine.read_for(scope).await?;
-    let invoices = sql::newest(&mut connection, scope, before, paging.fetch()).await?;
-    Ok(paging.page(invoices, |invoice| format!("{}:{}", invoice.created.as_micros(), invoice.invoice_id)))
+    let invoices = sql::newest(&mut connection, scope, below, paging.fetch()).await?;
+    Ok(paging.page(invoices, cursor))
 }
 
-/// Where the last page ended: many invoices may share a second, so the id decides among them.
-fn position(cursor: &str) -> Result<(Timestamp, &str), BadCursor> {
-    let (micros, invoice_id) = cursor.split_once(':').ok_or(BadCursor)?;
-    Ok((Timestamp::from_micros(micros.parse().map_err(|_| BadCursor)?), invoice_id))
+fn cursor(invoice: &Invoice) -> String {
+    let number = invoice.number.as_deref().unwrap_or_default();
+    format!("{}:{}:{number}", invoice.created.as_micros(), invoice.invoice_id)
+}
+
+/// The reverse of [`cursor`]; a number may hold anything, so it stands last.
+fn position(cursor: &str) -> Result<Below<'_>, BadCursor> {
+    let (micros, rest) = cursor.split_once(':').ok_or(BadCursor)?;
+    let (invoice_id, number) = rest.split_once(':').ok_or(BadCursor)?;
+    let created = Timestamp::from_micros(micros.parse().map_err(|_| BadCursor)?);
+    Ok(Below { created, number, invoice_id })
 }

@@ -75,20 +75,34 @@ const NEWEST: Statement = Statement::new(
        reason, period_start, period_end, created_at, lines
      FROM invoice_refs
      WHERE org_key = $1
-       AND (CAST($2 AS BIGINT) IS NULL OR created_at < $2 OR (created_at = $2 AND invoice_id < $3))
-     ORDER BY created_at DESC, invoice_id DESC
-     LIMIT $4",
+       AND (CAST($2 AS BIGINT) IS NULL OR (created_at, COALESCE(number, ''), invoice_id) < ($2, $3, $4))
+     ORDER BY created_at DESC, COALESCE(number, '') DESC, invoice_id DESC
+     LIMIT $5",
 );
 
+/// Where a page of invoices begins: below this one. Stripe's times are whole seconds, so the running number, and the id of
+/// one that has none yet, decide among invoices of one second.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Below<'a> {
+    pub(super) created: Timestamp,
+    pub(super) number: &'a str,
+    pub(super) invoice_id: &'a str,
+}
+
 /// An org's invoices, newest first, after a position.
-pub(crate) async fn newest(
+pub(super) async fn newest(
     connection: &mut Connection,
     scope: &OrgScope,
-    before: Option<(Timestamp, &str)>,
+    below: Option<Below<'_>>,
     limit: i64,
 ) -> Result<Vec<InvoiceFact>, Error> {
-    let (created, invoice_id) = before.unzip();
-    let args = [scope.org_key().0.into(), created.into(), invoice_id.into(), limit.into()];
+    let args = [
+        scope.org_key().0.into(),
+        below.map(|below| below.created).into(),
+        below.map(|below| below.number).into(),
+        below.map(|below| below.invoice_id).into(),
+        limit.into(),
+    ];
     connection.all(&NEWEST, &args).await?.iter().map(invoice).collect()
 }
 
