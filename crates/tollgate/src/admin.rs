@@ -7,6 +7,7 @@ mod execute;
 mod keys;
 mod ledger;
 mod plans;
+mod webhooks;
 mod what_if;
 
 use std::collections::BTreeMap;
@@ -119,11 +120,42 @@ pub(crate) enum Request {
         /// One org, or all.
         org: Option<String>,
     },
+    /// Stripe's events in the inbox.
+    WebhooksList {
+        /// Which.
+        chosen: Chosen,
+        /// How many, 1 to 200.
+        limit: i64,
+    },
+    /// Processes events again.
+    WebhooksReplay {
+        /// These; all that are chosen when empty.
+        events: Vec<String>,
+        /// Which.
+        chosen: Chosen,
+        /// Whether to only count them.
+        dry_run: bool,
+    },
     /// Copies the embedded database.
     Backup {
         /// The file to make, as an absolute path.
         to: PathBuf,
     },
+}
+
+/// Which events are meant; what is `None` does not matter.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Chosen {
+    /// `pending`, `done` or `dead`.
+    pub(crate) state: Option<String>,
+    /// Their kind.
+    pub(crate) kind: Option<String>,
+    /// Whose object they are about.
+    pub(crate) customer: Option<String>,
+    /// Received at this time or later.
+    pub(crate) from: Option<String>,
+    /// Received before this time.
+    pub(crate) to: Option<String>,
 }
 
 /// How far to move the clock.

@@ -47,6 +47,7 @@ pub(crate) fn command() -> Command {
             "The Tollgate-Receipt header of an answer; - reads it from stdin",
         )))
         .subcommand(usage())
+        .subcommand(crate::commands::webhooks_command())
         .subcommand(Command::new("backup").about("Copies the embedded database while it runs").arg(required(
             "to",
             "FILE",

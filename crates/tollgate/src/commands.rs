@@ -13,6 +13,7 @@ mod plans;
 mod sandbox;
 mod serve;
 mod usage;
+mod webhooks;
 
 use std::path::PathBuf;
 
@@ -24,6 +25,7 @@ use crate::output::{self, Format};
 use crate::{cli, settings};
 
 pub(crate) use generate_cli::commands as generator_commands;
+pub(crate) use webhooks::webhooks_command;
 
 /// How a command that did not fail ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +55,7 @@ pub(crate) async fn run(matches: &ArgMatches) -> Result<Done, Failure> {
         "audit" => audit::verify(&load(Mode::Serve, matches)?, format).await,
         "explain" => explain::run(&load(Mode::Serve, matches)?, inner, format).await,
         "usage" => usage::run(&load(Mode::Serve, matches)?, inner, format).await,
+        "webhooks" => webhooks::run(&load(Mode::Serve, matches)?, inner, format).await,
         "backup" => backup::create(&load(Mode::Serve, matches)?, inner, format).await,
         "restore" => backup::restore(&load(Mode::Serve, matches)?, inner, format).await,
         "generate" => generate::generate(inner, format),
@@ -86,7 +89,10 @@ fn load(mode: Mode, matches: &ArgMatches) -> Result<Config, Failure> {
 
 fn completions(inner: &ArgMatches) -> Done {
     if let Some(shell) = inner.get_one::<clap_complete::Shell>("shell") {
-        clap_complete::generate(*shell, &mut cli::command(), "tollgate", &mut std::io::stdout());
+        // Into memory first: the generator panics when the reader goes away (`| head`).
+        let mut text = Vec::new();
+        clap_complete::generate(*shell, &mut cli::command(), "tollgate", &mut text);
+        output::data_line(String::from_utf8_lossy(&text).trim_end());
     }
     Done::Ok
 }

@@ -10,7 +10,7 @@ use tollgate_rules::ids::OrgId;
 use tollgate_rules::time::Timestamp;
 use tollgate_web::{Advance, AdvanceError};
 
-use super::{Context, How, Request, keys, ledger, plans, what_if};
+use super::{Context, How, Request, keys, ledger, plans, webhooks, what_if};
 use crate::failure::{Exit, Failure};
 
 /// Does what was asked.
@@ -42,6 +42,8 @@ pub(crate) async fn execute(context: &Context, request: Request) -> Result<Value
         Request::Explain { receipt } => ledger::explain(engine, &receipt),
         Request::UsageVerify { org } => ledger::verify(engine, org.as_deref()).await,
         Request::UsageRebuild { org } => ledger::rebuild(engine, org.as_deref()).await,
+        Request::WebhooksList { chosen, limit } => webhooks::list(engine, &chosen, limit).await,
+        Request::WebhooksReplay { events, chosen, dry_run } => webhooks::replay(engine, events, &chosen, dry_run).await,
         Request::Backup { to } => back_up(engine, &to).await,
     }
 }

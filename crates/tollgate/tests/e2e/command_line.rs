@@ -59,6 +59,28 @@ async fn an_operator_key_made_on_the_command_line_works_at_once() {
 }
 
 #[tokio::test]
+async fn events_are_listed_and_replayed_from_the_command_line() {
+    let server = Server::dev(&Database::Embedded).await;
+    let (code, listed, messages) = server.command(&["webhooks", "list", "--state", "done", "--limit", "2", "--json"]);
+    assert_eq!(code, 0, "{messages}");
+    let listed = json_of(&listed);
+    assert_eq!(listed["events"].as_array().map(Vec::len), Some(2), "{listed}");
+    let event = text(&listed["events"][0]["eventId"]);
+    let (code, replayed, messages) = server.command(&["webhooks", "replay", &event, "evt_unknown", "--json"]);
+    assert_eq!(code, 0, "{messages}");
+    assert_eq!(json_of(&replayed)["unknown"], json!(["evt_unknown"]));
+    let (code, counted, messages) = server.command(&["webhooks", "replay", "--state", "done", "--dry-run", "--json"]);
+    assert_eq!(code, 0, "{messages}");
+    assert!(json_of(&counted)["enqueued"].as_u64() >= Some(2), "{counted}");
+    for wrong in [&["webhooks", "replay"][..], &["webhooks", "replay", "evt_1", "--state", "done"]] {
+        assert_eq!(server.command(wrong).0, 64, "{wrong:?}");
+    }
+    let (code, _, messages) = server.command(&["webhooks", "list", "--state", "lost"]);
+    assert_eq!(code, 64);
+    assert!(messages.contains("pending, done or dead"), "{messages}");
+}
+
+#[tokio::test]
 async fn the_sandbox_clock_is_read_and_moved_from_the_command_line() {
     let mut server = Server::dev_with(&Database::Embedded, &["--clock", "2026-01-15T09:00:00Z"]).await;
     let (code, clock, _) = server.command(&["sandbox", "clock"]);
