@@ -1,9 +1,9 @@
 //! Lists an org's keys, newest first.
 
-use tollgate_rules::ids::KeyId;
+use tollgate_rules::ids::{KeyId, OrgId};
 
-use super::{Key, sql};
-use crate::access::OrgScope;
+use super::{Error, Key, sql};
+use crate::access::{OperatorScope, OrgScope};
 use crate::engine::Engine;
 use crate::paging::{ListError, Page, Paging};
 
@@ -21,4 +21,13 @@ pub async fn list(engine: &Engine, scope: &OrgScope, paging: &Paging) -> Result<
         key.quota = own.map(|(_, metric, share)| (metric.clone(), *share)).collect();
     }
     Ok(paging.page(keys, |key| key.key_id.as_str().to_owned()))
+}
+
+/// Whose key this is: an operator names a key without its org.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Database`].
+pub async fn org_of(engine: &Engine, _: &OperatorScope, key_id: &KeyId) -> Result<OrgId, Error> {
+    let mut connection = engine.db().read().await?;
+    sql::org_of(&mut connection, key_id).await?.ok_or(Error::NotFound)
 }

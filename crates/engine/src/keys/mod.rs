@@ -29,7 +29,7 @@ use crate::db;
 
 pub use create::{Create, create};
 pub(crate) use last_used::write_uses;
-pub use list::list;
+pub use list::{list, org_of};
 pub use operator::{CreateOperator, CreatedOperator, OperatorKey, create_operator, list_operators, revoke_operator};
 pub(crate) use quota::may_grant;
 pub use revoke::revoke;

@@ -21,6 +21,7 @@ pub(crate) const ALL: &[&Statement] = &[
     &OPERATOR_KEY_BY_HASH,
     &INSERT,
     &BY_ID,
+    &ORG_OF,
     &LIVE_COUNT,
     &LIST,
     &REVOKE,
@@ -111,6 +112,17 @@ const BY_ID: Statement = Statement::new(
 pub(super) async fn by_id(connection: &mut Connection, scope: &OrgScope, key_id: &KeyId) -> Result<Option<Key>, Error> {
     let row = connection.optional(&BY_ID, &[scope.org_key().0.into(), key_id.as_str().into()]).await?;
     row.as_ref().map(key).transpose()
+}
+
+const ORG_OF: Statement = Statement::new(
+    "keys.org_of",
+    "SELECT o.org_id FROM api_keys k JOIN organizations o ON o.org_key = k.org_key WHERE k.key_id = $1",
+);
+
+/// Whose key this is.
+pub(super) async fn org_of(connection: &mut Connection, key_id: &KeyId) -> Result<Option<OrgId>, Error> {
+    let row = connection.optional(&ORG_OF, &[key_id.as_str().into()]).await?;
+    row.map(|row| parsed(OrgId::parse(&row.text("org_id")?))).transpose()
 }
 
 const LIVE_COUNT: Statement = Statement::new(

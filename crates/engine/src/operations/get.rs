@@ -1,11 +1,11 @@
 //! Shows one operation to its org.
 
-use tollgate_rules::ids::OperationId;
+use tollgate_rules::ids::{OperationId, OrgId};
 use tollgate_rules::time::Timestamp;
 
 use super::run::KEYS;
 use super::{Code, State, sql};
-use crate::access::OrgScope;
+use crate::access::{OperatorScope, OrgScope};
 use crate::db::Error;
 use crate::engine::Engine;
 
@@ -44,4 +44,12 @@ pub async fn get(engine: &Engine, scope: &OrgScope, operation_id: &OperationId) 
         attempts: operation.attempts,
         created_at: operation.created_at,
     }))
+}
+
+/// Whose operation this is: an operator names one without its org. None when there is none of this id.
+///
+/// # Errors
+/// The database's.
+pub async fn org_of(engine: &Engine, _: &OperatorScope, operation_id: &OperationId) -> Result<Option<OrgId>, Error> {
+    sql::org_of(&mut engine.db().read().await?, operation_id).await
 }

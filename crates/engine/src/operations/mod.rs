@@ -31,7 +31,7 @@ use crate::db;
 
 pub(crate) use begin::{Begun, NewOperation, begin, begin_alone};
 pub(crate) use drive::drive;
-pub use get::{Shown, get};
+pub use get::{Shown, get, org_of};
 pub use kind::Kind;
 pub(crate) use resume::resume;
 pub(crate) use run::Run;

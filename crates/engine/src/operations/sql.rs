@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use tollgate_rules::ids::{OperationId, OrgKey};
+use tollgate_rules::ids::{OperationId, OrgId, OrgKey};
 use tollgate_rules::time::Timestamp;
 
 use super::{Code, Kind, Operation, Refusal, State};
@@ -10,7 +10,7 @@ use crate::db::{Connection, Error, Row, Statement, Tx};
 
 /// Every statement here.
 pub(crate) const ALL: &[&Statement] =
-    &[&INSERT, &RUNNING, &BY_ID, &STORE_STEPS, &DONE, &FAILED, &RELEASE, &TAKE, &OPEN, &DELETE_OLD];
+    &[&INSERT, &RUNNING, &BY_ID, &ORG_OF, &STORE_STEPS, &DONE, &FAILED, &RELEASE, &TAKE, &OPEN, &DELETE_OLD];
 
 const INSERT: Statement = Statement::new(
     "operations.insert",
@@ -70,6 +70,18 @@ pub(super) async fn by_id(
 ) -> Result<Option<Operation>, Error> {
     let row = connection.optional(&BY_ID, &[org_key.0.into(), operation_id.as_str().into()]).await?;
     row.as_ref().map(operation).transpose()
+}
+
+const ORG_OF: Statement = Statement::new(
+    "operations.org_of",
+    "SELECT o.org_id FROM operations p JOIN organizations o ON o.org_key = p.org_key WHERE p.operation_id = $1",
+);
+
+/// Whose operation this is.
+pub(super) async fn org_of(connection: &mut Connection, operation_id: &OperationId) -> Result<Option<OrgId>, Error> {
+    let row = connection.optional(&ORG_OF, &[operation_id.as_str().into()]).await?;
+    row.map(|row| OrgId::parse(&row.text("org_id")?).map_err(|_| Error::Bug("a stored org id is none".to_owned())))
+        .transpose()
 }
 
 pub(super) async fn is_running(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
+use tollgate_engine::access::OrgScope;
 use tollgate_engine::keys::{self, Create, Created, Error, Key, Share};
 use tollgate_rules::access::{Permission, Scope};
 use tollgate_rules::ids::KeyId;
@@ -14,7 +15,7 @@ use crate::api_error::ApiError;
 use crate::call::Call;
 use crate::fields::Fields;
 use crate::routes::{Access, Route, Spec};
-use crate::{errors, failures, paging};
+use crate::{caller, errors, failures, paging};
 
 pub(crate) fn routes() -> Vec<Route> {
     let write = Access::Org(Permission::KeysWrite);
@@ -208,8 +209,8 @@ struct KeyIdBody {
     responses((status = 200, description = "The new key with its secret", body = CreatedBody)))]
 async fn rotate(call: Call) -> Result<Answer, ApiError> {
     let body: KeyIdBody = call.json()?;
-    let scope = call.org(body.org_id.as_deref()).await?;
     let key_id = KeyId::parse(&body.key_id).map_err(|_| ApiError::not_found())?;
+    let scope = scope_of(&call, body.org_id.as_deref(), &key_id).await?;
     let created = keys::rotate(call.app.engine(), &call.caller, &scope, &key_id).await.map_err(refused)?;
     Ok(Answer::data(&CreatedBody::from(&created)))
 }
@@ -219,10 +220,20 @@ async fn rotate(call: Call) -> Result<Answer, ApiError> {
     responses((status = 200, description = "The key after it", body = KeyBody)))]
 async fn revoke(call: Call) -> Result<Answer, ApiError> {
     let body: KeyIdBody = call.json()?;
-    let scope = call.org(body.org_id.as_deref()).await?;
     let key_id = KeyId::parse(&body.key_id).map_err(|_| ApiError::not_found())?;
+    let scope = scope_of(&call, body.org_id.as_deref(), &key_id).await?;
     let key = keys::revoke(call.app.engine(), &scope, &key_id).await.map_err(refused)?;
     Ok(Answer::data(&KeyBody::from(&key)))
+}
+
+/// A key's id says nothing of its org: where no org is named, the operator means the key's own.
+async fn scope_of(call: &Call, named: Option<&str>, key_id: &KeyId) -> Result<OrgScope, ApiError> {
+    if named.is_some() || !call.caller.is_operator() {
+        return call.org(named).await;
+    }
+    let operator = caller::require_operator(&call.caller, Permission::KeysWrite)?;
+    let org_id = keys::org_of(call.app.engine(), &operator, key_id).await.map_err(refused)?;
+    call.org(Some(org_id.as_str())).await
 }
 
 fn refused(error: Error) -> ApiError {

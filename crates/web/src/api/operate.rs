@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tollgate_engine::access::OrgScope;
 use tollgate_engine::jobs::{self, OperateError};
 use tollgate_engine::{audit, operations};
 use tollgate_rules::access::Permission;
@@ -13,7 +14,7 @@ use crate::api_error::ApiError;
 use crate::call::Call;
 use crate::fields::Fields;
 use crate::routes::{Access, Route, Spec};
-use crate::{errors, failures, paging};
+use crate::{caller, errors, failures, paging};
 
 pub(crate) fn routes() -> Vec<Route> {
     let operate = Access::Operator(Permission::JobsOperate);
@@ -183,8 +184,8 @@ struct RefusalBody {
     responses((status = 200, description = "The operation", body = OperationBody)))]
 async fn operation(call: Call) -> Result<Answer, ApiError> {
     let query: OperationQuery = call.query()?;
-    let scope = call.org(query.org_id.as_deref()).await?;
     let operation_id = OperationId::parse(&query.operation_id).map_err(|_| ApiError::not_found())?;
+    let scope = scope_of(&call, query.org_id.as_deref(), &operation_id).await?;
     let found = operations::get(call.app.engine(), &scope, &operation_id).await;
     let shown = found.map_err(|error| failures::database(&error))?.ok_or_else(ApiError::not_found)?;
     Ok(Answer::data(&OperationBody {
@@ -196,6 +197,17 @@ async fn operation(call: Call) -> Result<Answer, ApiError> {
         attempts: shown.attempts,
         created_at: shown.created_at.to_string(),
     }))
+}
+
+/// An operation's id says nothing of its org: where no org is named, the operator means the operation's own.
+async fn scope_of(call: &Call, named: Option<&str>, operation_id: &OperationId) -> Result<OrgScope, ApiError> {
+    if named.is_some() || !call.caller.is_operator() {
+        return call.org(named).await;
+    }
+    let operator = caller::require_operator(&call.caller, Permission::BillingRead)?;
+    let found = operations::org_of(call.app.engine(), &operator, operation_id).await;
+    let org_id = found.map_err(|error| failures::database(&error))?.ok_or_else(ApiError::not_found)?;
+    call.org(Some(org_id.as_str())).await
 }
 
 #[derive(Deserialize, IntoParams)]
