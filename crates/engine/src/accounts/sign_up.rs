@@ -20,8 +20,8 @@ pub struct SignUp {
     pub email: String,
     /// The password they choose.
     pub password: SecretString,
-    /// What they are called.
-    pub name: String,
+    /// What they are called; what stands before the `@` when left out.
+    pub name: Option<String>,
     /// The trace id.
     pub corr_id: String,
 }
@@ -33,7 +33,8 @@ pub struct SignUp {
 pub async fn sign_up(engine: &Engine, sign_up: SignUp) -> Result<(), Error> {
     let email = address(&sign_up.email)?;
     check_password("password", sign_up.password.expose_secret(), &email)?;
-    orgs::check_name("name", &sign_up.name)
+    let name = sign_up.name.unwrap_or_else(|| email.split('@').next().unwrap_or_default().to_owned());
+    orgs::check_name("name", &name)
         .map_err(|_| Error::Invalid { field: "name", rule: "1 to 200 bytes without control characters".to_owned() })?;
     let hash = engine.accounts().hashing.hash(&engine.clock().entropy, &sign_up.password).await?;
     let task = engine.clone();
@@ -53,7 +54,7 @@ pub async fn sign_up(engine: &Engine, sign_up: SignUp) -> Result<(), Error> {
             purpose: "verify",
             email: &email,
             user_id: None,
-            name: Some(sign_up.name.trim()),
+            name: Some(name.trim()),
             password_hash: hash.as_deref(),
             created_at: now,
             expires_at: now.plus(task.limits().people.verify_life),

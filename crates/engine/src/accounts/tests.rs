@@ -17,7 +17,7 @@ async fn ask(engine: &TestEngine, email: &str, password: &str) -> Result<(), Err
     let wanted = SignUp {
         email: email.to_owned(),
         password: SecretString::from(password),
-        name: "Ann".to_owned(),
+        name: Some("Ann".to_owned()),
         corr_id: "test".to_owned(),
     };
     sign_up(engine, wanted).await

@@ -53,7 +53,7 @@ async fn person(engine: &TestEngine) -> UserId {
     let wanted = SignUp {
         email: EMAIL.to_owned(),
         password: SecretString::from(PASSWORD),
-        name: "Canary Person".to_owned(),
+        name: Some("Canary Person".to_owned()),
         corr_id: "test".to_owned(),
     };
     accounts::sign_up(engine, wanted).await.unwrap();

@@ -12,8 +12,8 @@ pub(super) struct SignUpBody {
     pub(super) email: String,
     /// 8 to 128 characters, none of the common ones.
     pub(super) password: String,
-    /// What the person is called, 1 to 200 bytes.
-    pub(super) name: String,
+    /// What the person is called, 1 to 200 bytes; what stands before the `@` when left out.
+    pub(super) name: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
