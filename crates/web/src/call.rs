@@ -79,7 +79,7 @@ impl Call {
     pub(crate) fn query<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         match axum::extract::Query::<T>::try_from_uri(&self.parts.uri) {
             Ok(query) => Ok(query.0),
-            Err(rejection) => Err(ApiError::field("", format!("query string: {}", reason(&rejection)))),
+            Err(rejection) => Err(query_refusal(&reason(&rejection))),
         }
     }
 
@@ -307,6 +307,18 @@ pub(crate) fn accepts_problem(headers: &HeaderMap) -> bool {
     })
 }
 
+/// Names the parameter that serde's words speak of: `orgId: unknown field …` or "missing field `from`".
+fn query_refusal(reason: &str) -> ApiError {
+    let missing = reason.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+    if let Some(parameter) = missing {
+        return ApiError::field(&format!("/{parameter}"), "this query parameter is needed");
+    }
+    match reason.split_once(": ") {
+        Some((parameter, fault)) if !parameter.contains(' ') => ApiError::field(&format!("/{parameter}"), fault),
+        _ => ApiError::field("", format!("query string: {reason}")),
+    }
+}
+
 fn reason(rejection: &axum::extract::rejection::QueryRejection) -> String {
     use std::error::Error;
     rejection.source().map_or_else(|| rejection.to_string(), ToString::to_string)
@@ -332,7 +344,15 @@ fn percent_decoded(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Timing, percent_decoded};
+    use super::{Timing, percent_decoded, query_refusal};
+
+    #[test]
+    fn a_wrong_query_string_names_its_parameter() {
+        let said = |reason| String::from_utf8(query_refusal(reason).into_answer("r", false).body.to_vec()).unwrap();
+        assert!(said("missing field `receipt`").contains(r#""pointer":"/receipt""#));
+        let unknown = said("orgID: unknown field `orgID`, expected `orgId`");
+        assert!(unknown.contains(r#""pointer":"/orgID""#) && unknown.contains("expected `orgId`"), "{unknown}");
+    }
 
     #[test]
     fn the_timing_names_its_three_parts_in_milliseconds() {

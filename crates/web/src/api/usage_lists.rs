@@ -1,5 +1,7 @@
 //! What was counted: events, series, open holds, and why a decision was as it was.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use tollgate_engine::ledger::{self, By, EventFilter, EventLine, Explained, History, HoldLine, Point};
 use tollgate_rules::access::Permission;
@@ -138,10 +140,10 @@ async fn events(call: Call) -> Result<Answer, ApiError> {
 struct HistoryQuery {
     /// The org; may be left out with a key of one org.
     org_id: Option<String>,
-    /// From the hour that contains this moment on.
-    from: String,
-    /// Before this moment.
-    to: String,
+    /// From the hour that contains this moment on; 30 days before `to` when left out.
+    from: Option<String>,
+    /// Before this moment; now when left out.
+    to: Option<String>,
     /// Only of this metric.
     metric: Option<String>,
     /// `hour`, `day` (the default) or `key`.
@@ -176,14 +178,17 @@ impl From<&Point> for PointBody {
     }
 }
 
+/// How far back a series reaches when nothing is said.
+const HISTORY_SHOWN: Duration = Duration::from_hours(30 * 24);
+
 /// Usage as a series, oldest first
 #[utoipa::path(get, path = "/api/usage/history", tag = "usage", params(HistoryQuery),
     responses((status = 200, description = "The points, at most 10,000", body = Vec<PointBody>)))]
 async fn history(call: Call) -> Result<Answer, ApiError> {
     let query: HistoryQuery = call.query()?;
     let mut fields = Fields::default();
-    let from = fields.time_if("/from", Some(&query.from));
-    let to = fields.time_if("/to", Some(&query.to));
+    let to = fields.time_if("/to", query.to.as_deref()).unwrap_or_else(|| call.app.now());
+    let from = fields.time_if("/from", query.from.as_deref()).unwrap_or_else(|| to.minus(HISTORY_SHOWN));
     let metric = fields.read_if("/metric", query.metric.as_deref().map(Metric::parse));
     let by = match query.by.as_deref() {
         Some("hour") => By::Hour,
@@ -194,7 +199,6 @@ async fn history(call: Call) -> Result<Answer, ApiError> {
             By::Day
         }
     };
-    let (Some(from), Some(to)) = (from, to) else { return Err(fields.refusal()) };
     if to <= from {
         fields.wrong("/to", "must be after `from`");
     }
