@@ -74,18 +74,8 @@ pub(crate) async fn handle(State(inner): State<Arc<Inner>>, request: Request) ->
         tokio::time::sleep(delay).await;
     }
     let request_id = inner.request_id();
-    match failure {
-        Some(Failure::Status(status)) if path.starts_with("/stigg/") => {
-            return respond(stigg::problem(status, "Injected failure"), &request_id);
-        }
-        Some(Failure::Status(status)) if path.starts_with("/clerk/") => {
-            return respond(clerk::problem(status, "injected_failure"), &request_id);
-        }
-        Some(Failure::Status(status)) => return respond(Answer::of(&ApiError::injected(status)), &request_id),
-        Some(Failure::BadGateway) => {
-            return html(StatusCode::BAD_GATEWAY, "<html><body><h1>502 Bad Gateway</h1></body></html>");
-        }
-        Some(Failure::LostAnswer | Failure::ErrorAfterCommit | Failure::PinnedError) | None => {}
+    if let Some(refusal) = failure.and_then(|failure| refusal(failure, &path, &request_id)) {
+        return refusal;
     }
     let body = axum::body::to_bytes(body, BODY_BYTES_MAX).await;
     let answer = match body {
@@ -126,6 +116,20 @@ pub(crate) async fn handle(State(inner): State<Arc<Inner>>, request: Request) ->
         Some(Failure::ErrorAfterCommit) => respond(Answer::of(&ApiError::injected(500)), &request_id),
         _ => respond(answer, &request_id),
     }
+}
+
+/// What an injected failure answers before anything is done, in the words of the service the path belongs to.
+fn refusal(failure: Failure, path: &str, request_id: &str) -> Option<Response> {
+    let answer = match failure {
+        Failure::Status(status) if path.starts_with("/stigg/") => stigg::problem(status, "Injected failure"),
+        Failure::Status(status) if path.starts_with("/clerk/") => clerk::problem(status, "injected_failure"),
+        Failure::Status(status) => Answer::of(&ApiError::injected(status)),
+        Failure::BadGateway => {
+            return Some(html(StatusCode::BAD_GATEWAY, "<html><body><h1>502 Bad Gateway</h1></body></html>"));
+        }
+        Failure::LostAnswer | Failure::ErrorAfterCommit | Failure::PinnedError => return None,
+    };
+    Some(respond(answer, request_id))
 }
 
 /// A call to the sandbox's own controls: any key that Stripe would take.
