@@ -204,7 +204,7 @@ on_stage! {
         let second = create(&stage, &scope, &wanted("plan_growth_m")).await.unwrap();
         assert_eq!(fill_in(&first.url, "card=visa").await, Err(410), "an org has one open page");
         fill_in(&second.url, "card=visa").await.unwrap();
-        inbox::reconcile::reconcile(&*stage).await.unwrap();
+        inbox::reconcile::reconcile(&stage).await.unwrap();
         let has = subscriptions::entitlements(&stage, &scope, None).await.unwrap();
         assert_eq!(has.trial_of.unwrap().as_str(), "growth");
         let again = create(&stage, &scope, &wanted("plan_growth_m")).await;
@@ -216,7 +216,7 @@ on_stage! {
         subscriptions::cancel(&stage, &scope, subscriptions::EndsAt::Now).await.unwrap();
         let page = create(&stage, &scope, &wanted("plan_starter_m")).await.unwrap();
         fill_in(&page.url, "card=visa").await.unwrap();
-        inbox::reconcile::reconcile(&*stage).await.unwrap();
+        inbox::reconcile::reconcile(&stage).await.unwrap();
         let has = subscriptions::entitlements(&stage, &scope, None).await.unwrap();
         assert_eq!((has.trial_of, has.plan_code.unwrap().as_str()), (None, "starter"));
     }

@@ -61,6 +61,7 @@ async fn an_operator_key_made_on_the_command_line_works_at_once() {
 #[tokio::test]
 async fn events_are_listed_and_replayed_from_the_command_line() {
     let server = Server::dev(&Database::Embedded).await;
+    Tenant::sign_up(&server, "Acme").await;
     let (code, listed, messages) = server.command(&["webhooks", "list", "--state", "done", "--limit", "2", "--json"]);
     assert_eq!(code, 0, "{messages}");
     let listed = json_of(&listed);
@@ -71,7 +72,7 @@ async fn events_are_listed_and_replayed_from_the_command_line() {
     assert_eq!(json_of(&replayed)["unknown"], json!(["evt_unknown"]));
     let (code, counted, messages) = server.command(&["webhooks", "replay", "--state", "done", "--dry-run", "--json"]);
     assert_eq!(code, 0, "{messages}");
-    assert!(json_of(&counted)["enqueued"].as_u64() >= Some(2), "{counted}");
+    assert!(json_of(&counted)["enqueued"].as_u64() >= Some(1), "what a sign-up told us: {counted}");
     for wrong in [&["webhooks", "replay"][..], &["webhooks", "replay", "evt_1", "--state", "done"]] {
         assert_eq!(server.command(wrong).0, 64, "{wrong:?}");
     }

@@ -28,11 +28,13 @@ async fn alone(place: &std::path::Path) -> Alone {
     let mut command = tollgate();
     command.args(["sandbox", "serve", "127.0.0.1:0", "--clock", "2026-01-15T09:00:00Z", "--data"]);
     command.arg(place.join("data")).arg("--ready-file").arg(&ready).stdout(Stdio::null());
-    let child = command.spawn().unwrap();
+    // Reaped when it is dropped, also when it never becomes ready.
+    let mut alone = Alone { child: command.spawn().unwrap(), base_url: String::new() };
     for _ in 0..2_000 {
         if let Ok(text) = std::fs::read_to_string(&ready) {
             let told: Value = serde_json::from_str(&text).unwrap();
-            return Alone { child, base_url: told["sandbox"].as_str().unwrap().to_owned() };
+            told["sandbox"].as_str().unwrap().clone_into(&mut alone.base_url);
+            return alone;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -155,7 +155,7 @@ struct RecoveryBody {
     responses((status = 200, description = "The recovery codes", body = RecoveryBody)))]
 async fn totp_confirm(call: Call) -> Result<Answer, ApiError> {
     let body: CodeBody = call.json()?;
-    let codes = tried(&call, accounts::confirm(call.app.engine(), &call.caller, &body.code)).await?;
+    let codes = Box::pin(tried(&call, accounts::confirm(call.app.engine(), &call.caller, &body.code))).await?;
     let recovery_codes = codes.iter().map(|code| code.expose_secret().to_owned()).collect();
     Ok(Answer::data(&RecoveryBody { recovery_codes }))
 }
@@ -165,7 +165,7 @@ async fn totp_confirm(call: Call) -> Result<Answer, ApiError> {
     responses((status = 200, description = "It is off", body = SentBody)))]
 async fn totp_disable(call: Call) -> Result<Answer, ApiError> {
     let body: CodeBody = call.json()?;
-    tried(&call, accounts::disable(call.app.engine(), &call.caller, &body.code)).await?;
+    Box::pin(tried(&call, accounts::disable(call.app.engine(), &call.caller, &body.code))).await?;
     Ok(Answer::data(&SentBody { status: "second_factor_off" }))
 }
 
