@@ -294,6 +294,8 @@ on_stage! {
             payment: billing::PaymentBehavior::AllowIncomplete,
             default_payment_method: None,
         };
+        // Billing's times are whole seconds: the second one is made in a later one, so that it is the newest.
+        stage.move_to(START.plus_days(1)).await;
         let key = billing::IdempotencyKey::parse("beside").unwrap();
         let second = stage.billing().create_subscription(&key, &beside).await.unwrap().fact.subscription_id;
         hear(&stage, &scope).await;
