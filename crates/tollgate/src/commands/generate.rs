@@ -36,7 +36,10 @@ pub(crate) fn generate(matches: &ArgMatches, format: Format) -> Result<Done, Fai
     } else {
         after(&plan, name)
     };
-    format.print(&data(&plan, &next), |_| told(&plan, &next));
+    format.print(&data(&plan, &next), |_| match made {
+        true => format!("{}: {} files\nNext: {next}", project.directory().display(), plan.summary.keep),
+        false => told(&plan, &next),
+    });
     Ok(if made { Done::Ok } else { state(&plan) })
 }
 
