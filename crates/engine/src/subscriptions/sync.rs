@@ -1,20 +1,23 @@
-//! After a change at billing: fetch what it made of the customer and its subscriptions, and let it in through the one door.
+//! After a change at billing: fetch what it made of the customer, its subscriptions and what was charged, and let it in through the
+//! same doors as a webhook would.
 
 use tollgate_connectors::billing;
+use tollgate_rules::billing::InvoiceFact;
 use tollgate_rules::ids::CustomerId;
 
 use super::apply_fact::{Applied, Cause, Fact, apply_fact};
 use crate::db::Lane;
 use crate::engine::Engine;
 use crate::inbox::{Lease, Lost};
+use crate::invoices;
 use crate::operations::{Code, Refusal, Stop};
 
 /// Fetches a customer with its subscriptions under its lease and applies what came. Whichever of this and the webhook comes first
 /// wins; the second changes nothing.
 pub(crate) async fn sync(engine: &Engine, cause: Cause, customer_id: &CustomerId) -> Result<(), Stop> {
     let lease = Lease::acquire(engine, customer_id.as_str()).await.map_err(lost)?;
-    let facts = match fetch(engine, customer_id).await {
-        Ok(facts) => facts,
+    let (facts, invoices) = match fetch(engine, customer_id).await {
+        Ok(fetched) => fetched,
         Err(error) => {
             lease.release(engine).await;
             return Err(stop(error));
@@ -24,10 +27,17 @@ pub(crate) async fn sync(engine: &Engine, cause: Cause, customer_id: &CustomerId
     let write = async move {
         let mut tx = inner.db().begin(Lane::Control).await?;
         lease.hold(&mut tx).await?;
-        let mut changed = None;
+        let (mut of, mut changed) = (None, None);
         for fact in &facts {
-            if let Applied::Changed(org_key) = apply_fact(&inner, &mut tx, &cause, fact).await? {
-                changed = Some(org_key);
+            match apply_fact(&inner, &mut tx, &cause, fact).await? {
+                Applied::Changed(org_key) => (of, changed) = (Some(org_key), Some(org_key)),
+                Applied::Unchanged(org_key) => of = Some(org_key),
+                Applied::Foreign => {}
+            }
+        }
+        if let Some(org_key) = of {
+            for invoice in &invoices {
+                invoices::apply_fact(&inner, &mut tx, org_key, invoice).await?;
             }
         }
         lease.release_with(&mut tx).await?;
@@ -40,11 +50,18 @@ pub(crate) async fn sync(engine: &Engine, cause: Cause, customer_id: &CustomerId
     engine.db().detached(write).await.map_err(lost)
 }
 
-async fn fetch(engine: &Engine, customer_id: &CustomerId) -> Result<Vec<Fact>, billing::Error> {
-    let mut facts: Vec<Fact> = engine.billing().customer(customer_id).await?.map(Fact::Customer).into_iter().collect();
-    let subscriptions = engine.billing().subscriptions_of(customer_id).await?;
-    facts.extend(subscriptions.into_iter().map(Box::new).map(Fact::Subscription));
-    Ok(facts)
+async fn fetch(engine: &Engine, customer_id: &CustomerId) -> Result<(Vec<Fact>, Vec<InvoiceFact>), billing::Error> {
+    let billing = engine.billing();
+    let mut facts: Vec<Fact> = billing.customer(customer_id).await?.map(Fact::Customer).into_iter().collect();
+    let mut invoices = Vec::new();
+    for subscription in billing.subscriptions_of(customer_id).await? {
+        if let Some(latest) = subscription.latest_invoice.as_ref().filter(|_| subscription.ended_at.is_none()) {
+            // Only so that whoever just paid finds it in the list at once: its webhook brings it in any case.
+            invoices.extend(billing.invoice(latest).await.ok().flatten());
+        }
+        facts.push(Fact::Subscription(Box::new(subscription)));
+    }
+    Ok((facts, invoices))
 }
 
 /// What an error of billing means to an operation.

@@ -186,6 +186,8 @@ on_stage! {
         assert_eq!(found.period_key.unwrap().to_string(), "2026-01.2");
         let invoices = stage.billing().invoices_page(&hear_customer(&stage, &scope).await, None).await.unwrap();
         assert_eq!(invoices.items[0].amount_paid, 4_900);
+        let listed = crate::invoices::list(&stage, &scope, &Paging::default()).await.unwrap().items;
+        assert_eq!(listed.first(), invoices.items.first(), "what was charged is in the list before any webhook");
     }
 
     async fn another_plan_can_be_chosen_in_a_trial(stage: Stage) {

@@ -10,6 +10,7 @@ use tollgate_rules::ids::InvoiceId;
 use super::{Frozen, State, paid, sql};
 use crate::db::{self, Lane};
 use crate::fault::point;
+use crate::invoices;
 use crate::operations::{Code, Refusal, Run, Stop};
 use crate::subscriptions::{keys_are_forgotten, stop};
 
@@ -134,11 +135,16 @@ async fn void(run: &mut Run<'_>, invoice_id: &InvoiceId) -> Result<(), Stop> {
     run.step("void", |key| async move { engine.billing().void_invoice(&key, &invoice_id).await.map_err(stop) }).await
 }
 
-/// The units, once; a webhook may have been faster.
+/// The units, once; a webhook may have been faster. Whoever just paid finds the invoice in the list; where it cannot be fetched now,
+/// its webhook brings it.
 async fn give(run: &Run<'_>, invoice_id: &InvoiceId) -> Result<(), db::Error> {
     let (engine, org_key, invoice_id) = (run.engine().clone(), run.scope().org_key(), invoice_id.clone());
+    let invoice = engine.billing().invoice(&invoice_id).await.ok().flatten();
     let write = async move {
         let mut tx = engine.db().begin(Lane::Control).await?;
+        if let Some(invoice) = &invoice {
+            invoices::apply_fact(&engine, &mut tx, org_key, invoice).await?;
+        }
         paid::paid(&engine, &mut tx, org_key, &invoice_id).await?;
         tx.commit().await
     };

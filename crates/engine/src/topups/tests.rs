@@ -36,6 +36,8 @@ on_stage! {
         let bought = buy(&stage, &scope, &pack(Some(2))).await.unwrap();
         assert_eq!((bought.pack.units, bought.pack.price.minor, bought.state), (20_000, 9_000, State::Paid));
         assert_eq!(charged(&stage, &scope).await[0], 9_000);
+        let listed = invoices::list(&stage, &scope, &Paging::default()).await.unwrap().items;
+        assert_eq!((&listed[0].invoice_id, listed[0].total.minor), (&bought.invoice_id, 9_000), "before any webhook");
         assert_eq!((granted(&stage, &scope).await, charged(&stage, &scope).await.len()), (20_000, before + 1));
         let until = bought.expires_at.unwrap();
         assert!(until >= START.plus_days(90) && until < START.plus_days(91), "{until}");
