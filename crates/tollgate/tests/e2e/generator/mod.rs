@@ -12,6 +12,39 @@ use tempfile::TempDir;
 
 use crate::server::tollgate;
 
+/// An entity with what the example has not: a feature of plans, and fields that may be missing.
+const LABEL: &str = "\
+[entities.label]
+feature = \"labels\"
+[entities.label.fields]
+name = \"string\"
+rank = \"integer?\"
+hidden = \"boolean?\"
+project = \"ref:project?\"
+
+[entities.task]";
+
+/// What somebody changes by hand.
+struct Edit {
+    path: &'static str,
+    from: &'static str,
+    to: &'static str,
+}
+
+/// What regeneration has to cope with in the app of one template.
+struct Edited {
+    /// The file that the new description changes too.
+    model: Edit,
+    /// The others.
+    merged: &'static [Edit],
+    /// What stands for the task's title in the new description.
+    title: &'static str,
+    /// A file of the new entity.
+    created: &'static str,
+    /// The migration that takes the title away.
+    migration: &'static str,
+}
+
 /// A generated project in a directory of its own.
 struct Project {
     place: TempDir,
@@ -49,6 +82,42 @@ impl Project {
         let text = std::fs::read_to_string(self.at(path)).unwrap();
         assert!(text.contains(from), "{path} has {from:?}");
         std::fs::write(self.at(path), text.replacen(from, to, 1)).unwrap();
+    }
+
+    fn read(&self, path: &str) -> String {
+        std::fs::read_to_string(self.at(path)).unwrap()
+    }
+
+    /// Edits files by hand, describes one entity more and another field, and applies the plan: the file that both changed is a
+    /// conflict, which is resolved; what only one side changed is merged.
+    fn regenerated_over(&self, edited: &Edited) {
+        for edit in std::iter::once(&edited.model).chain(edited.merged) {
+            self.edit(edit.path, edit.from, edit.to);
+        }
+        self.edit("tollgate.app.toml", "title = \"string\"", edited.title);
+        self.edit("tollgate.app.toml", "[entities.task]", LABEL);
+        let (code, told) = self.run(&["generate", "board"]);
+        assert_eq!(code, 3, "{told}");
+        let model = edited.model.path;
+        for line in [
+            format!("! conflict  {model}"),
+            format!("+ create    {}", edited.created),
+            format!("{}  DESTRUCTIVE", edited.migration),
+        ] {
+            assert!(told.contains(&line), "{told}");
+        }
+        assert_eq!(self.run(&["apply-plan", "--dry-run", "board"]).0, 3);
+        assert!(!self.at(edited.created).exists(), "a dry run touches nothing");
+        let (code, told) = self.run(&["apply-plan", "--apply", "board"]);
+        assert_eq!(code, 3, "{told}");
+        assert!(self.read(model).contains("As its author wrote it."), "the edited file is as it was");
+        let (code, told) = self.run(&["apply-plan", "resolve", "board", model, "--theirs"]);
+        assert_eq!(code, 0, "{told}");
+        for edit in edited.merged {
+            assert!(self.read(edit.path).contains(edit.to), "{} keeps the edit", edit.path);
+        }
+        assert!(self.read("README.md").contains("/labels"), "and has what is new");
+        assert_eq!(self.run(&["generate", "board"]).0, 0, "nothing is left to do");
     }
 
     /// What the steps of one of the app's workflow files run, read from it.

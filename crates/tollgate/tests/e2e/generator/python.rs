@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Project, app, said, step};
+use super::{Edit, Edited, Project, app, said, step};
 use crate::database::Database;
 
 /// What pip says when the registry cannot be asked.
@@ -102,7 +102,7 @@ async fn the_python_app_works_from_its_first_day_and_takes_a_new_description_ove
     let database = Database::postgres().await.unwrap_or(Database::Embedded);
     println!("the generated app runs on {}", database.kind());
     app::through_the_gate(&project, &database, &environment.program()).await;
-    regenerate_over_edits(&project);
+    project.regenerated_over(&EDITED);
     environment.run_workflow(&project, "lint");
     environment.run_workflow(&project, "unit");
     app::keeps_its_rows(&project, &database, &environment.program()).await;
@@ -120,44 +120,18 @@ fn day_one(environment: &Environment) {
     assert!(told.contains("Generated, tested, ready to deploy"), "{told}");
 }
 
-/// An entity with what the example has not: a feature of plans, and fields that may be missing.
-const LABEL: &str = "\
-[entities.label]
-feature = \"labels\"
-[entities.label.fields]
-name = \"string\"
-rank = \"integer?\"
-hidden = \"boolean?\"
-project = \"ref:project?\"
-
-[entities.task]";
-
-fn regenerate_over_edits(project: &Project) {
-    project.edit(
-        "backend/app/models/task.py",
-        "    title: Mapped",
-        "    #: As its author wrote it.\n    title: Mapped",
-    );
-    project.edit("backend/app/api/__init__.py", "\"\"\"Every route.", "\"\"\"Every route of ours.");
-    project.edit("README.md", "pytest  ", "pytest -x  ");
-    let described = "headline = \"string\"\ncolour = \"string?\"\nowner_project = \"ref:project?\"";
-    project.edit("tollgate.app.toml", "title = \"string\"", described);
-    project.edit("tollgate.app.toml", "[entities.task]", LABEL);
-    let (code, told) = project.run(&["generate", "board"]);
-    assert_eq!(code, 3, "{told}");
-    assert!(told.contains("! conflict  backend/app/models/task.py"), "{told}");
-    assert!(told.contains("+ create    backend/app/models/label.py"), "{told}");
-    assert!(told.contains("~ merge     backend/app/api/__init__.py"), "{told}");
-    assert!(told.contains("0005_change_tasks.py  DESTRUCTIVE"), "{told}");
-    assert_eq!(project.run(&["apply-plan", "--dry-run", "board"]).0, 3);
-    assert!(!project.at("backend/app/models/label.py").exists(), "a dry run touches nothing");
-    let (code, told) = project.run(&["apply-plan", "--apply", "board"]);
-    assert_eq!(code, 3, "{told}");
-    let read = |path: &str| std::fs::read_to_string(project.at(path)).unwrap();
-    assert!(read("backend/app/models/task.py").contains("As its author wrote it."), "the edited file is as it was");
-    let (code, told) = project.run(&["apply-plan", "resolve", "board", "backend/app/models/task.py", "--theirs"]);
-    assert_eq!(code, 0, "{told}");
-    assert!(read("README.md").contains("pytest -x") && read("README.md").contains("/labels"), "both changes are in it");
-    assert!(read("backend/app/api/__init__.py").contains("Every route of ours."));
-    assert_eq!(project.run(&["generate", "board"]).0, 0, "nothing is left to do");
-}
+/// What the description comes to here: each file that is edited by hand, and how.
+const EDITED: Edited = Edited {
+    model: Edit {
+        path: "backend/app/models/task.py",
+        from: "    title: Mapped",
+        to: "    #: As its author wrote it.\n    title: Mapped",
+    },
+    merged: &[
+        Edit { path: "backend/app/api/__init__.py", from: "\"\"\"Every route.", to: "\"\"\"Every route of ours." },
+        Edit { path: "README.md", from: "pytest  ", to: "pytest -x  " },
+    ],
+    title: "headline = \"string\"\ncolour = \"string?\"\nowner_project = \"ref:project?\"",
+    created: "backend/app/models/label.py",
+    migration: "0005_change_tasks.py",
+};

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Project, app, step};
+use super::{Edit, Edited, Project, app, step};
 use crate::database::Database;
 
 #[tokio::test]
@@ -14,49 +14,23 @@ async fn the_rust_app_works_beside_tollgate_and_takes_a_new_description_over_edi
     let database = Database::postgres().await.unwrap_or(Database::Embedded);
     println!("the generated app runs on {}", database.kind());
     app::through_the_gate(&project, &database, &program()).await;
-    regenerate_over_edits(&project);
+    project.regenerated_over(&EDITED);
     run_workflow(&project, "unit");
     app::keeps_its_rows(&project, &database, &program()).await;
 }
 
-/// An entity with what the example has not: a feature of plans, and fields that may be missing.
-const LABEL: &str = "\
-[entities.label]
-feature = \"labels\"
-[entities.label.fields]
-name = \"string\"
-rank = \"integer?\"
-hidden = \"boolean?\"
-project = \"ref:project?\"
-
-[entities.task]";
-
-fn regenerate_over_edits(project: &Project) {
-    project.edit(
-        "backend/src/models/task.rs",
-        "    pub title: String,",
-        "    /// As its author wrote it.\n    pub title: String,",
-    );
-    project.edit("README.md", "cargo test", "cargo test --all-targets");
-    project.edit("tollgate.app.toml", "title = \"string\"", "headline = \"string\"\ncolour = \"string?\"");
-    project.edit("tollgate.app.toml", "[entities.task]", LABEL);
-    let (code, told) = project.run(&["generate", "board"]);
-    assert_eq!(code, 3, "{told}");
-    assert!(told.contains("! conflict  backend/src/models/task.rs"), "{told}");
-    assert!(told.contains("+ create    backend/src/models/label.rs"), "{told}");
-    assert!(told.contains("0005_change_tasks.sql  DESTRUCTIVE"), "{told}");
-    assert_eq!(project.run(&["apply-plan", "--dry-run", "board"]).0, 3);
-    assert!(!project.at("backend/src/models/label.rs").exists(), "a dry run touches nothing");
-    let (code, told) = project.run(&["apply-plan", "--apply", "board"]);
-    assert_eq!(code, 3, "{told}");
-    let model = std::fs::read_to_string(project.at("backend/src/models/task.rs")).unwrap();
-    assert!(model.contains("As its author wrote it."), "the edited file is as it was");
-    let (code, told) = project.run(&["apply-plan", "resolve", "board", "backend/src/models/task.rs", "--theirs"]);
-    assert_eq!(code, 0, "{told}");
-    let readme = std::fs::read_to_string(project.at("README.md")).unwrap();
-    assert!(readme.contains("--all-targets") && readme.contains("/labels"), "both changes are in it");
-    assert_eq!(project.run(&["generate", "board"]).0, 0, "nothing is left to do");
-}
+/// What the description comes to here: each file that is edited by hand, and how.
+const EDITED: Edited = Edited {
+    model: Edit {
+        path: "backend/src/models/task.rs",
+        from: "    pub title: String,",
+        to: "    /// As its author wrote it.\n    pub title: String,",
+    },
+    merged: &[Edit { path: "README.md", from: "cargo test", to: "cargo test --all-targets" }],
+    title: "headline = \"string\"\ncolour = \"string?\"",
+    created: "backend/src/models/label.rs",
+    migration: "0005_change_tasks.sql",
+};
 
 /// The app as it was built.
 fn program() -> Vec<String> {
