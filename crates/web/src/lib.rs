@@ -31,6 +31,7 @@ mod strict;
 use axum::Router;
 use axum::extract::{Request, State as Extract};
 
+use crate::api_error::Shape;
 use crate::routes::{Access, Route, Spec};
 use crate::state::App;
 
@@ -50,11 +51,22 @@ pub fn router(state: State) -> Router {
             router = router.route(path, route.handler.clone());
         }
     }
-    let public = Spec::new(Access::Public);
-    let no_route = move |Extract(app): Extract<App>, request: Request| call::run(app, public, request, call::no_route);
-    let no_method =
-        move |Extract(app): Extract<App>, request: Request| call::run(app, public, request, call::no_method);
+    let no_route = |Extract(app): Extract<App>, request: Request| {
+        let spec = unmatched(&request);
+        call::run(app, spec, request, call::no_route)
+    };
+    let no_method = |Extract(app): Extract<App>, request: Request| {
+        let spec = unmatched(&request);
+        call::run(app, spec, request, call::no_method)
+    };
     router.fallback(no_route).method_not_allowed_fallback(no_method).with_state(app)
+}
+
+/// What no route answers: enveloped, save below the gate, where every refusal is a bare problem document.
+fn unmatched(request: &Request) -> Spec {
+    let path = request.uri().path();
+    let shape = if path.starts_with("/v1/gate/") || path == "/v1/gate" { Shape::Problem } else { Shape::Envelope };
+    Spec { shape, ..Spec::new(Access::Public) }
 }
 
 /// The OpenAPI 3.1 document of every route, those of `tollgate dev` included.

@@ -166,3 +166,21 @@ async fn the_document_names_every_route_the_router_answers() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_gate_that_there_is_not_is_refused_as_every_gate_refuses() {
+    let server = Server::start("unknown_gate").await;
+    for (path, key) in [
+        ("/v1/gate", None),
+        ("/v1/gate/strict", None),
+        ("/v1/gate/strict", Some(OPERATOR_KEY)),
+        ("/v1/gate/strict/a/path?x=1", Some(OPERATOR_KEY)),
+    ] {
+        let reply = server.get(path, key).await;
+        assert_eq!(reply.status, 404, "{path}: {}", reply.text);
+        assert!(reply.header("content-type").unwrap().starts_with("application/problem+json"), "{path}");
+        let problem = reply.json();
+        assert_eq!((&problem["status"], problem.get("ok")), (&json!(404), None), "{path}: {problem}");
+    }
+    assert_eq!(server.get("/v1/gates", None).await.json()["ok"], false, "beside the gate it is enveloped");
+}
