@@ -4,9 +4,10 @@
 //! Invariants: an account exists only once its address is verified (a sign-up waits beside its code until then, so nobody can
 //! set a password for somebody else's address); passwords are stored as Argon2id hashes, sessions, codes and recovery codes as
 //! hashes, second factors sealed; known and unknown addresses are answered alike after the same hashes and queries; a stranger
-//! can slow an account down but never close it; a code is used once; a step of a second factor is accepted once; a password
+//! can slow an account down but never close it, also with many attempts at once; a code is used once; a step of a second factor is accepted once; a password
 //! reset ends every session.
 
+mod attempt;
 mod budget;
 mod close;
 mod export;

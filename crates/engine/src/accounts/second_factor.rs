@@ -7,8 +7,9 @@ use totp_rs::{Builder, Totp};
 
 use tollgate_rules::ids::UserId;
 
+use super::attempt::Attempt;
 use super::sql::{self, sessions};
-use super::{Error, User, me, sign_in};
+use super::{Error, User, me};
 use crate::access::Caller;
 use crate::audit;
 use crate::db::{self, Lane, Tx};
@@ -122,15 +123,10 @@ async fn slowed<T>(
     user_id: &UserId,
     attempt: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    let subject = engine.sealer().mac("second factor", user_id.as_str());
-    let attempts = sql::attempts(&mut engine.db().read().await?, &subject).await?;
-    let wall = engine.clock().wall.now();
-    if attempts.blocked_until > wall {
-        return Err(Error::Slow(attempts.blocked_until.since(wall)));
-    }
+    let counted = Attempt::begin(engine, engine.sealer().mac("second factor", user_id.as_str())).await?;
     let outcome = attempt.await;
-    if matches!(outcome, Err(Error::WrongCode)) {
-        sign_in::note_failure(engine, subject, attempts.failures).await?;
+    if !matches!(outcome, Err(Error::WrongCode)) {
+        counted.take_back(engine).await?;
     }
     outcome
 }

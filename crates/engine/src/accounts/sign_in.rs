@@ -1,13 +1,13 @@
 //! Signs in.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use secrecy::SecretString;
 use serde_json::json;
 
 use tollgate_rules::time::Timestamp;
 
+use super::attempt::Attempt;
 use super::sql::{self, Found, sessions};
 use super::{Error, Tokens, User, address, refresh, second_factor};
 use crate::access::COOKIE_PREFIX;
@@ -66,54 +66,30 @@ pub async fn sign_in(engine: &Engine, sign_in: SignIn) -> Result<SignedIn, Error
     let email = address(&sign_in.email)?;
     let budget = &engine.accounts().budget;
     budget.check(engine, sign_in.from)?;
-    let subject = engine.sealer().mac("sign-in", &email);
-    let wall = engine.clock().wall.now();
-    let (attempts, found) = {
-        let mut connection = engine.db().read().await?;
-        (sql::attempts(&mut connection, &subject).await?, sql::by_email(&mut connection, &email).await?)
-    };
-    if attempts.blocked_until > wall {
-        return Err(Error::Slow(attempts.blocked_until.since(wall)));
-    }
+    let attempt = Attempt::begin(engine, engine.sealer().mac("sign-in", &email)).await?;
+    let found = sql::by_email(&mut engine.db().read().await?, &email).await?;
     let hash = found.as_ref().and_then(|found| found.password_hash.as_deref());
-    if !engine.accounts().hashing.verify(&sign_in.password, hash).await? {
+    let fits = match engine.accounts().hashing.verify(&sign_in.password, hash).await {
+        Err(Error::Overloaded) => {
+            attempt.take_back(engine).await?;
+            return Err(Error::Overloaded);
+        }
+        answer => answer?,
+    };
+    let Some(found) = found.filter(|_| fits) else {
         budget.failed(engine, sign_in.from);
-        note_failure(engine, subject, attempts.failures).await?;
         return Err(Error::Credentials);
-    }
-    let found = found.ok_or(Error::Credentials)?;
+    };
     if found.user.mfa && sign_in.code.is_none() {
+        attempt.take_back(engine).await?;
         return Err(Error::SecondFactorNeeded);
     }
-    let from = sign_in.from;
-    let (task, of) = (engine.clone(), subject.clone());
-    let begun = engine.db().detached(async move { begin(&task, found, sign_in, &of).await }).await;
+    let (task, from) = (engine.clone(), sign_in.from);
+    let begun = engine.db().detached(async move { begin(&task, found, sign_in, attempt.subject()).await }).await;
     if matches!(begun, Err(Error::WrongCode)) {
         budget.failed(engine, from);
-        note_failure(engine, subject, attempts.failures).await?;
     }
     begun
-}
-
-/// The first failures are free; then each doubles the wait, up to a minute: a guesser is slowed, the owner never shut out.
-pub(super) async fn note_failure(engine: &Engine, subject: String, before: i64) -> Result<(), Error> {
-    let limits = engine.limits();
-    let beyond = (before + 1).saturating_sub(limits.people.sign_in_failures_free);
-    let wait = match u32::try_from(beyond) {
-        Ok(beyond @ 1..) => {
-            Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(beyond - 1)).min(limits.people.sign_in_wait_max)
-        }
-        _ => Duration::ZERO,
-    };
-    let wall = engine.clock().wall.now();
-    let task = engine.clone();
-    let write = async move {
-        let mut tx = task.db().begin(Lane::Control).await?;
-        sql::note_failure(&mut tx, &subject, wall.plus(wait), wall).await?;
-        tx.commit().await?;
-        Ok::<_, Error>(())
-    };
-    engine.db().detached(write).await
 }
 
 async fn begin(engine: &Engine, found: Found, sign_in: SignIn, subject: &str) -> Result<SignedIn, Error> {

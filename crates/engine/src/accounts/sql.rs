@@ -2,6 +2,8 @@
 
 pub(crate) mod sessions;
 
+use std::time::Duration;
+
 use tollgate_rules::ids::UserId;
 use tollgate_rules::time::Timestamp;
 
@@ -28,8 +30,9 @@ pub(crate) const ALL: &[&Statement] = &[
     &USE_CODE,
     &VOID_CODES,
     &DELETE_OLD_CODES,
-    &ATTEMPTS,
-    &NOTE_FAILURE,
+    &BLOCKED_UNTIL,
+    &COUNT_ATTEMPT,
+    &UNCOUNT_ATTEMPT,
     &CLEAR_ATTEMPTS,
     &DELETE_OLD_ATTEMPTS,
     &STATE,
@@ -343,36 +346,62 @@ pub(crate) async fn delete_old_codes(tx: &mut Tx, before: Timestamp, rows: i64) 
     tx.execute(&DELETE_OLD_CODES, &[before.into(), rows.into()]).await
 }
 
-const ATTEMPTS: Statement =
-    Statement::new("accounts.attempts", "SELECT failures, blocked_until FROM sign_in_attempts WHERE subject = $1");
+const BLOCKED_UNTIL: Statement =
+    Statement::new("accounts.blocked_until", "SELECT blocked_until FROM sign_in_attempts WHERE subject = $1");
 
-/// The failures of an address, known or not.
-pub(crate) struct Attempts {
-    pub(crate) failures: i64,
-    pub(crate) blocked_until: Timestamp,
+/// Until when nobody may try, known subject or not.
+pub(super) async fn blocked_until(connection: &mut Connection, subject: &str) -> Result<Timestamp, Error> {
+    let row = connection.optional(&BLOCKED_UNTIL, &[subject.into()]).await?;
+    row.map_or(Ok(Timestamp::from_micros(0)), |row| row.time("blocked_until"))
 }
 
-pub(crate) async fn attempts(connection: &mut Connection, subject: &str) -> Result<Attempts, Error> {
-    match connection.optional(&ATTEMPTS, &[subject.into()]).await? {
-        None => Ok(Attempts { failures: 0, blocked_until: Timestamp::from_micros(0) }),
-        Some(row) => Ok(Attempts { failures: row.i64("failures")?, blocked_until: row.time("blocked_until")? }),
-    }
+/// How long failures are waited for: not at all for the first (at least one), then a second, doubled each time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Waits {
+    pub(super) free: i64,
+    pub(super) max: Duration,
 }
 
-const NOTE_FAILURE: Statement = Statement::new(
-    "accounts.note_failure",
-    "INSERT INTO sign_in_attempts (subject, failures, blocked_until, updated_at) VALUES ($1, 1, $2, $3)
+// One statement decides and counts: whoever comes at the same moment waits for the row and finds the count.
+const COUNT_ATTEMPT: Statement = Statement::new(
+    "accounts.count_attempt",
+    "INSERT INTO sign_in_attempts (subject, failures, blocked_until, updated_at) VALUES ($1, 1, 0, $2)
      ON CONFLICT (subject) DO UPDATE
-     SET failures = sign_in_attempts.failures + 1, blocked_until = excluded.blocked_until, updated_at = excluded.updated_at",
+     SET failures = sign_in_attempts.failures + 1,
+         blocked_until = CASE
+           WHEN sign_in_attempts.failures < $3 THEN 0
+           WHEN sign_in_attempts.failures - $3 >= $5 THEN $2 + $4
+           ELSE $2 + (CAST(1000000 AS BIGINT) << CAST(sign_in_attempts.failures - $3 AS INTEGER))
+         END,
+         updated_at = excluded.updated_at
+     WHERE sign_in_attempts.blocked_until <= $2
+     RETURNING failures",
 );
 
-pub(crate) async fn note_failure(
+/// Counts an attempt, which counts as failed from now on; which one it is, or none where nobody may try now.
+pub(super) async fn count_attempt(
     tx: &mut Tx,
     subject: &str,
-    blocked_until: Timestamp,
+    waits: Waits,
     at: Timestamp,
-) -> Result<(), Error> {
-    tx.execute(&NOTE_FAILURE, &[subject.into(), blocked_until.into(), at.into()]).await.map(|_| ())
+) -> Result<Option<i64>, Error> {
+    // The first doubling that comes to the longest wait.
+    let doublings = i64::from(waits.max.as_secs().max(1).next_power_of_two().trailing_zeros());
+    let max = i64::try_from(waits.max.as_micros()).unwrap_or(i64::MAX);
+    let args = [subject.into(), at.into(), waits.free.into(), max.into(), doublings.into()];
+    tx.optional(&COUNT_ATTEMPT, &args).await?.map(|row| row.i64("failures")).transpose()
+}
+
+const UNCOUNT_ATTEMPT: Statement = Statement::new(
+    "accounts.uncount_attempt",
+    "UPDATE sign_in_attempts
+     SET failures = failures - 1, blocked_until = CASE WHEN failures = $2 THEN 0 ELSE blocked_until END
+     WHERE subject = $1 AND failures > 0",
+);
+
+/// Takes an attempt back, with the wait that it began.
+pub(super) async fn uncount_attempt(tx: &mut Tx, subject: &str, number: i64) -> Result<(), Error> {
+    tx.execute(&UNCOUNT_ATTEMPT, &[subject.into(), number.into()]).await.map(|_| ())
 }
 
 const CLEAR_ATTEMPTS: Statement =

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{Error, Mode, SignIn, SignUp, SignedIn, User, second_factor};
 use super::{confirm, disable, enroll, forgot, list, refresh, reset, sign_in, sign_out, sign_up, verify_email};
 use crate::access::{AuthError, Caller, authenticate, authenticate_session};
-use crate::db::{Kind, STATEMENTS_RUN};
+use crate::db::{Kind, Lane, STATEMENTS_RUN, Statement};
 use crate::testing::TestEngine;
 use crate::{jobs, on_both};
 
@@ -84,6 +84,62 @@ async fn known_and_unknown_addresses_cost_the_same_statements() {
             assert!(costs[0] > 2, "{what} on {kind:?}: {costs:?}");
         }
     }
+}
+
+/// Guesses that are made at once; half of them on another node where there can be one.
+const BURST: usize = 100;
+
+async fn a_burst_of_guesses(kind: Kind) {
+    let change = |settings: &mut crate::Settings| settings.limits.database_wait = std::time::Duration::from_secs(30);
+    let Some(engine) = TestEngine::open_with(kind, "a_burst_of_guesses", change).await else { return };
+    let other = match kind {
+        Kind::Sqlite => engine.engine.clone(),
+        Kind::Postgres => {
+            let mut settings = crate::testing::settings(&engine.db);
+            change(&mut settings);
+            crate::Engine::open(settings).await.unwrap()
+        }
+    };
+    let on = |node: &crate::Engine| node.accounts().hashing.computed.load(Ordering::Relaxed);
+    let hashes = || on(&engine) + if kind == Kind::Postgres { on(&other) } else { 0 };
+    account(&engine, "ann@example.com").await;
+    let free = u64::try_from(engine.limits().people.sign_in_failures_free).unwrap();
+    for email in ["ann@example.com", "nobody@example.com"] {
+        let (before, began) = (hashes(), engine.clock().monotonic.now());
+        let guess = |number: usize| {
+            let node = if number.is_multiple_of(2) { &engine.engine } else { &other };
+            sign_in(node, with(email, "a wrong password here", None, Mode::Cookie))
+        };
+        let answers = futures::future::join_all((0..BURST).map(guess)).await;
+        let slowed = answers.iter().filter(|answer| matches!(answer, Err(Error::Slow(_)))).count();
+        let tried = answers.iter().filter(|answer| matches!(answer, Err(Error::Credentials))).count();
+        assert_eq!(slowed + tried, BURST, "{answers:?}");
+        // The first wait is a second: on a machine that takes longer, one more may have come after it.
+        let seconds = (engine.clock().monotonic.now() - began).as_secs();
+        let tried = u64::try_from(tried).unwrap();
+        assert!((1..=free + 1 + seconds).contains(&tried), "{email}: {tried} guesses in {seconds} s");
+        assert_eq!(hashes() - before, tried, "what is slowed is not hashed, known or not");
+    }
+    let mut tx = engine.engine.db().begin(Lane::Control).await.unwrap();
+    tx.execute(&WAITED, &[]).await.unwrap();
+    tx.commit().await.unwrap();
+    sign_in(&engine, with("ann@example.com", PASSWORD, None, Mode::Cookie)).await.unwrap();
+    let left = engine.engine.db().read().await.unwrap().all(&COUNTED, &[]).await.unwrap();
+    assert_eq!(left.len(), 1, "the right password clears what was counted for its account");
+}
+
+/// As if the waits were over.
+const WAITED: Statement = Statement::new("test.waited", "UPDATE sign_in_attempts SET blocked_until = 0");
+const COUNTED: Statement = Statement::new("test.counted_attempts", "SELECT failures FROM sign_in_attempts");
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_of_guesses_is_no_more_guesses_than_a_row_of_them_embedded() {
+    a_burst_of_guesses(Kind::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_of_guesses_is_no_more_guesses_than_a_row_of_them_on_two_nodes() {
+    a_burst_of_guesses(Kind::Postgres).await;
 }
 
 on_both! {
