@@ -165,9 +165,10 @@ impl Db {
         }
     }
 
-    async fn use_fence(&self) {
-        if let Backend::Postgres(store) = &*self.0 {
-            store.use_fence().await;
+    async fn use_fence(&self) -> Result<(), Error> {
+        match &*self.0 {
+            Backend::Sqlite(_) => Ok(()),
+            Backend::Postgres(store) => store.use_fence().await,
         }
     }
 

@@ -51,6 +51,16 @@ pub struct TestDb {
 enum Cleanup {
     Folder(PathBuf),
     Schema { database: SecretString, schema: String },
+    Owned { server: SecretString, name: String },
+}
+
+/// What the owner of a database may beside owning it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// Make roles, as the guide recommends.
+    MakesRoles,
+    /// Nothing.
+    MakesNone,
 }
 
 impl TestDb {
@@ -83,6 +93,34 @@ impl TestDb {
             cleanup: Cleanup::Schema { database, schema },
             mail,
         })
+    }
+
+    /// An empty database that belongs to an ordinary user of its own, who connects to it; none when there is no server.
+    pub async fn owned(owner: Owner) -> Option<TestDb> {
+        let server = SecretString::from(std::env::var("TOLLGATE_TEST_POSTGRES").ok()?);
+        let name = unique("tollgate_owner_");
+        let may = if owner == Owner::MakesRoles { "CREATEROLE" } else { "NOCREATEROLE" };
+        let make = format!("CREATE ROLE {name} LOGIN PASSWORD '{name}' NOSUPERUSER NOBYPASSRLS NOCREATEDB {may}");
+        on_server(&server, make).await.expect("the test server makes roles");
+        on_server(&server, format!("CREATE DATABASE {name} OWNER {name}"))
+            .await
+            .expect("the test server makes databases");
+        let options = PgConnectOptions::from_str(server.expose_secret()).expect("TOLLGATE_TEST_POSTGRES is a URL");
+        let options = options.database(&name).username(&name).password(&name);
+        let url = SecretString::from(options.to_url_lossy().to_string());
+        let mail = std::env::temp_dir().join(unique("tollgate-mail-"));
+        Some(TestDb { source: Source::Postgres { url }, cleanup: Cleanup::Owned { server, name }, mail })
+    }
+
+    /// Runs what a person would type as a superuser, in this database.
+    ///
+    /// # Panics
+    /// On a database that has no ordinary owner.
+    pub async fn as_superuser(&self, statements: &str) {
+        let Cleanup::Owned { server, name } = &self.cleanup else { panic!("this database is a superuser's") };
+        let options = PgConnectOptions::from_str(server.expose_secret()).expect("TOLLGATE_TEST_POSTGRES is a URL");
+        let database = SecretString::from(options.database(name).to_url_lossy().to_string());
+        on_server(&database, statements.to_owned()).await.expect("a superuser may");
     }
 
     /// A database of this kind; none (with a printed reason) when there is no server for it.
@@ -120,18 +158,12 @@ impl Drop for TestDb {
             Cleanup::Folder(folder) => {
                 let _ = std::fs::remove_dir_all(folder);
             }
+            // What a test left open must not hold up the next one.
             Cleanup::Schema { database, schema } => {
-                // What a test left open must not hold up the next one.
-                let statement = format!("SET lock_timeout = '2s'; DROP SCHEMA {schema} CASCADE");
-                let database = database.clone();
-                // A runtime of its own: the test's may be ending, and a drop cannot wait on it.
-                let dropped = std::thread::spawn(move || {
-                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-                    runtime.block_on(on_server(&database, statement)).map_err(std::io::Error::other)
-                });
-                if !matches!(dropped.join(), Ok(Ok(()))) {
-                    println!("the test schema {schema} was left behind");
-                }
+                drop_on(database, vec![format!("SET lock_timeout = '2s'; DROP SCHEMA {schema} CASCADE")]);
+            }
+            Cleanup::Owned { server, name } => {
+                drop_on(server, vec![format!("DROP DATABASE {name} WITH (FORCE)"), format!("DROP ROLE {name}")]);
             }
         }
     }
@@ -158,6 +190,7 @@ pub fn settings(db: &TestDb) -> Settings {
         secret_key: Some(SecretString::from("a secret key of tests only")),
         resolver: Resolver::System,
         outgoing_reach: Reach::Anywhere,
+        dpop_nonces: crate::tokens::dpop::Nonces::Offered,
         public_base_url: "http://127.0.0.1:8787".to_owned(),
     }
 }
@@ -188,10 +221,17 @@ impl TestEngine {
     /// The same, after `change` had its way with the settings.
     pub async fn open_with(kind: Kind, test: &str, change: impl FnOnce(&mut Settings)) -> Option<TestEngine> {
         let db = TestDb::of(kind, test).await?;
+        Some(TestEngine::open_on(db, change).await.expect("an engine opens on an empty database"))
+    }
+
+    /// Opens an engine on this database.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub async fn open_on(db: TestDb, change: impl FnOnce(&mut Settings)) -> Result<TestEngine, crate::OpenError> {
         let mut settings = settings(&db);
         change(&mut settings);
-        let engine = Engine::open(settings).await.expect("an engine opens on an empty database");
-        Some(TestEngine { engine, db })
+        Ok(TestEngine { engine: Engine::open(settings).await?, db })
     }
 
     /// The letters sent so far, oldest first.
@@ -236,6 +276,21 @@ macro_rules! on_both {
             }
         )+
     };
+}
+
+/// Drops what a test had. In a runtime of its own: the test's may be ending, and a drop cannot wait on it.
+fn drop_on(server: &SecretString, statements: Vec<String>) {
+    let (server, told) = (server.clone(), statements.join("; "));
+    let dropped = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        for statement in statements {
+            runtime.block_on(on_server(&server, statement)).map_err(std::io::Error::other)?;
+        }
+        Ok::<_, std::io::Error>(())
+    });
+    if !matches!(dropped.join(), Ok(Ok(()))) {
+        println!("left behind: {told}");
+    }
 }
 
 async fn on_server(server: &SecretString, statement: String) -> Result<(), sqlx::Error> {

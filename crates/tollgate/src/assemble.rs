@@ -15,6 +15,7 @@ use tollgate_engine::clock::{BusinessClock, Clocks, Entropy, MonotonicClock, Wal
 use tollgate_engine::db::{self, Migrate, Source};
 use tollgate_engine::limits::Limits;
 use tollgate_engine::operators::SignIn;
+use tollgate_engine::tokens::dpop::Nonces;
 use tollgate_engine::tokens::{Operators, Parties};
 use tollgate_engine::{Engine, IdentitySettings, KeyEnvironment, OpenError, Settings, WebhookSecrets};
 
@@ -63,6 +64,7 @@ pub(crate) async fn engine(config: &Config, parts: Parts) -> Result<Engine, Fail
         secret_key: config.secret_key.clone(),
         resolver: config.dns_server.map_or(Resolver::System, Resolver::At),
         outgoing_reach: reach(parts.keys),
+        dpop_nonces: if config.dpop_nonce_required { Nonces::Required } else { Nonces::Offered },
         public_base_url: config.app_base_url.clone().unwrap_or(parts.base_url),
     };
     Engine::open(settings).await.map_err(|error| refused(&error))
@@ -219,6 +221,9 @@ pub(crate) fn refused(error: &OpenError) -> Failure {
         OpenError::Database(db::OpenError::Failed(_)) => failure
             .exit(Exit::Unreachable)
             .remedy("Check --database-url / DATABASE_URL, or the permissions of the data directory; `tollgate doctor` looks closer."),
+        OpenError::Database(db::OpenError::Fence { .. }) => failure
+            .exit(Exit::Denied)
+            .remedy("docs/guides/postgresql.md says which rights the database user needs, and why."),
         OpenError::Database(_) => failure,
     }
 }

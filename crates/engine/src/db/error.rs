@@ -121,6 +121,16 @@ pub enum OpenError {
         /// Which migration.
         number: i64,
     },
+    /// Row-level security cannot be used: the user that connects lacks a right.
+    #[error(
+        "row-level security cannot be used: {reason}. As a user who may make roles, run in this database: {statements} Then run `tollgate migrate` as before"
+    )]
+    Fence {
+        /// What is missing.
+        reason: String,
+        /// What to run.
+        statements: String,
+    },
     /// Anything else the database said.
     #[error("opening the database: {0}")]
     Failed(String),

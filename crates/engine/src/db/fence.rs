@@ -14,10 +14,14 @@ use super::{Connection, Db, Error, Kind, Lane, Migrate, OpenError, Statement, Tx
 pub(super) const ROLE: &str = "tollgate_request";
 
 /// Every statement here.
-pub(crate) const STATEMENTS: &[&Statement] = &[&ENTER, &ENTER_TX, &STANDS];
+pub(crate) const STATEMENTS: &[&Statement] = &[&ENTER, &ENTER_TX, &STANDS, &WHO];
 
 /// Makes the role where it may, gives it its rights, and puts the policy on every table that has an org. Changes nothing where
-/// nothing is missing. A role that may not make roles leaves that to a person (`tollgate doctor` says so).
+/// nothing is missing. A user that may not make roles, or not grant this one, leaves that to a person; opening the database then
+/// fails with the statements to type.
+///
+/// From PostgreSQL 16 on whoever makes a role administers it, but does not thereby act as it: that is granted apart (`SET`), and
+/// older servers do not know the words.
 const RAISE: &str = "
 DO $fence$
 DECLARE
@@ -63,7 +67,7 @@ BEGIN
         GRANT tollgate_request TO CURRENT_USER;
       END IF;
     ELSIF NOT pg_has_role(current_user, 'tollgate_request', 'SET') THEN
-      GRANT tollgate_request TO CURRENT_USER;
+      EXECUTE 'GRANT tollgate_request TO CURRENT_USER WITH INHERIT FALSE, SET TRUE';
     END IF;
   EXCEPTION WHEN insufficient_privilege THEN NULL;
   END;
@@ -102,6 +106,14 @@ const STANDS: Statement = Statement::split(
      FROM tenants",
 );
 
+const WHO: Statement = Statement::split(
+    "db.fence_user",
+    "SELECT '' AS name, 0 AS has_role, 0 AS version",
+    "SELECT CAST(quote_ident(current_user) AS TEXT) AS name,
+            CAST(CASE WHEN EXISTS (SELECT FROM pg_roles WHERE rolname = 'tollgate_request') THEN 1 ELSE 0 END AS BIGINT) AS has_role,
+            CAST(current_setting('server_version_num') AS BIGINT) AS version",
+);
+
 /// How the second fence stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fence {
@@ -123,25 +135,47 @@ impl Fence {
     }
 }
 
-/// Puts the fence up after the migrations, and uses it where it stands.
+/// Puts the fence up after the migrations, and uses it.
+///
+/// # Errors
+/// [`OpenError::Fence`] where the user that connects may not: what a person types then stands in it.
 pub(super) async fn raise(db: &Db, migrate: Migrate) -> Result<(), OpenError> {
     if db.kind() == Kind::Sqlite {
         return Ok(());
     }
     let mut found = look(db).await?;
-    if migrate == Migrate::Apply && !found.complete() {
-        if let Err(error) = put_up(db).await {
-            tracing::warn!(%error, "row-level security could not be set up; see `tollgate doctor`");
+    if migrate == Migrate::Apply {
+        // Also where all tables are fenced: another owner of this server's roles may not act as the request role yet.
+        if !found.complete() || db.use_fence().await.is_err() {
+            if let Err(error) = put_up(db).await {
+                return Err(missing(db, format!("setting it up failed: {error}")).await?);
+            }
+            found = look(db).await?;
         }
-        found = look(db).await?;
     }
-    if found.complete() {
-        db.use_fence().await;
-    } else {
-        let (open, without_rights) = (found.open, found.without_rights);
-        tracing::warn!(open, without_rights, "row-level security is not complete and not used; see `tollgate doctor`");
+    if !found.complete() {
+        let (open, bare) = (found.open, found.without_rights);
+        let reason = format!("{open} tables have no policy, and the request role has no rights on {bare}");
+        return Err(missing(db, reason).await?);
     }
-    Ok(())
+    match db.use_fence().await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(missing(db, format!("this user may not act as {ROLE}: {error}")).await?),
+    }
+}
+
+/// What is wrong, and what a person does about it.
+async fn missing(db: &Db, reason: String) -> Result<OpenError, Error> {
+    let row = db.read().await?.one(&WHO, &[]).await?;
+    let known = (row.bool("has_role")?, row.i64("version")?);
+    Ok(OpenError::Fence { reason, statements: statements(&row.text("name")?, known) })
+}
+
+/// What somebody who may make roles runs for the user that connects.
+fn statements(user: &str, (has_role, version): (bool, i64)) -> String {
+    let make = format!("CREATE ROLE {ROLE} NOLOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION; ");
+    let how = if version >= 160_000 { " WITH INHERIT FALSE, SET TRUE" } else { "" };
+    format!("{}GRANT {ROLE} TO {user}{how};", if has_role { "" } else { &make })
 }
 
 async fn put_up(db: &Db) -> Result<(), Error> {
@@ -171,4 +205,19 @@ pub(super) async fn enter(connection: &mut Connection, org_key: i64) -> Result<(
 /// Until it ends the transaction sees this org.
 pub(super) async fn enter_tx(tx: &mut Tx, org_key: i64) -> Result<(), Error> {
     tx.one(&ENTER_TX, &[org_key.to_string().into()]).await.map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::statements;
+
+    #[test]
+    fn a_person_is_told_the_statements_of_their_server() {
+        assert_eq!(statements("app", (true, 150_004)), "GRANT tollgate_request TO app;");
+        assert_eq!(
+            statements("\"App\"", (false, 170_000)),
+            "CREATE ROLE tollgate_request NOLOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION; \
+             GRANT tollgate_request TO \"App\" WITH INHERIT FALSE, SET TRUE;"
+        );
+    }
 }

@@ -5,7 +5,7 @@ use secrecy::ExposeSecret;
 use super::{Error, Kind, Statement};
 use crate::access::OrgScope;
 use crate::keys;
-use crate::testing::TestEngine;
+use crate::testing::{Owner, TestDb, TestEngine};
 
 const FORGETFUL_READ: Statement = Statement::new("test.forgetful_read", "SELECT COUNT(*) AS found FROM api_keys");
 const FORGETFUL_WRITE: Statement = Statement::new("test.forgetful_write", "UPDATE api_keys SET name = 'taken over'");
@@ -46,6 +46,7 @@ const OF_NO_ORG: &[&str] = &[
     "billing_cursors",
     "catalog_topups",
     "customer_leases",
+    "dpop_proofs",
     "identity_marks",
     "metrics",
     "operator_keys",
@@ -66,6 +67,16 @@ const OF_NO_ORG: &[&str] = &[
     "webhook_inbox",
     "webhook_sequence",
 ];
+
+/// As who is tested: a superuser, and the user that the guide makes.
+async fn engines(test: &str) -> Vec<TestEngine> {
+    let Some(mighty) = TestEngine::open(Kind::Postgres, test).await else { return Vec::new() };
+    let owned = TestDb::owned(Owner::MakesRoles).await.expect("the server is there");
+    let ordinary =
+        TestEngine::open_on(owned, |_| {}).await.expect("the owner of a database needs no more than to make roles");
+    assert!(!ordinary.db().fence().await.unwrap().unwrap().superuser);
+    vec![mighty, ordinary]
+}
 
 async fn two_orgs(engine: &TestEngine) -> (OrgScope, OrgScope) {
     for org in ["org_a", "org_b"] {
@@ -89,10 +100,18 @@ async fn found(engine: &TestEngine, statement: &'static Statement) -> i64 {
 
 #[tokio::test]
 async fn a_statement_that_forgets_the_org_reads_and_changes_nothing_of_another() {
-    let Some(engine) = TestEngine::open(Kind::Postgres, "a_statement_that_forgets_the_org").await else { return };
-    let (a, b) = two_orgs(&engine).await;
+    for engine in engines("a_statement_that_forgets_the_org").await {
+        forgetful(&engine).await;
+        foreign_rows(&engine).await;
+        nothing_of_another(&engine).await;
+        all_fenced(&engine).await;
+    }
+}
+
+async fn forgetful(engine: &TestEngine) {
+    let (a, b) = two_orgs(engine).await;
     assert!(engine.db().fence().await.unwrap().unwrap().in_use);
-    assert_eq!(found(&engine, &FORGETFUL_READ).await, 2, "the role that connects sees all");
+    assert_eq!(found(engine, &FORGETFUL_READ).await, 2, "the role that connects sees all");
     for scope in [&a, &b, &a] {
         let row = engine.read_for(scope).await.unwrap().one(&FORGETFUL_READ, &[]).await.unwrap();
         assert_eq!(row.i64("found").unwrap(), 1, "one org sees its own, also on a connection that another had");
@@ -101,25 +120,24 @@ async fn a_statement_that_forgets_the_org_reads_and_changes_nothing_of_another()
     assert_eq!(tx.execute(&FORGETFUL_WRITE, &[]).await.unwrap(), 1);
     assert_eq!(tx.execute(&FORGETFUL_DELETE, &[]).await.unwrap(), 1);
     tx.commit().await.unwrap();
-    assert_eq!((found(&engine, &TAKEN_OVER).await, found(&engine, &MEMBERS).await), (1, 1));
+    assert_eq!((found(engine, &TAKEN_OVER).await, found(engine, &MEMBERS).await), (1, 1));
 }
 
-#[tokio::test]
-async fn no_row_is_written_into_another_org_or_moved_there() {
-    let Some(engine) = TestEngine::open(Kind::Postgres, "no_row_is_written_into_another_org").await else { return };
-    let (a, b) = two_orgs(&engine).await;
+/// No row is written into another org or moved there.
+async fn foreign_rows(engine: &TestEngine) {
+    let (a, b) = (engine.scope("org_a").await, engine.scope("org_b").await);
+    engine.member("org_a", "user_1", tollgate_rules::access::Role::Owner).await;
     for statement in [&FOREIGN_ROW, &FOREIGN_MOVE] {
         let mut tx = engine.begin_for(&a).await.unwrap();
         let refused = tx.execute(statement, &[b.org_key().0.into()]).await;
         assert!(matches!(&refused, Err(Error::Bug(text)) if text.contains("42501")), "{refused:?}");
     }
-    assert_eq!(found(&engine, &MEMBERS).await, 2);
+    assert_eq!(found(engine, &MEMBERS).await, 2);
 }
 
-#[tokio::test]
-async fn in_no_table_can_one_org_see_a_row_of_another() {
-    let Some(engine) = TestEngine::open(Kind::Postgres, "in_no_table_can_one_org_see").await else { return };
-    let (a, _) = two_orgs(&engine).await;
+/// In no table can one org see a row of another.
+async fn nothing_of_another(engine: &TestEngine) {
+    let a = engine.scope("org_a").await;
     let args = [a.org_key().0.to_string().into()];
     let all = engine.db().read().await.unwrap().one(&ROWS_OF_OTHERS, &args).await.unwrap();
     assert!(all.i64("tables").unwrap() >= 4, "there is something to hide");
@@ -127,15 +145,34 @@ async fn in_no_table_can_one_org_see_a_row_of_another() {
     assert_eq!((seen.i64("rows").unwrap(), seen.i64("tables").unwrap()), (0, 0));
 }
 
-#[tokio::test]
-async fn every_table_is_fenced_or_known_to_belong_to_no_org() {
-    let Some(engine) = TestEngine::open(Kind::Postgres, "every_table_is_fenced").await else { return };
+/// Every table is fenced or known to belong to no org.
+async fn all_fenced(engine: &TestEngine) {
     let rows = engine.db().read().await.unwrap().all(&UNFENCED, &[]).await.unwrap();
     let open: Vec<String> = rows.iter().map(|row| row.text("name").unwrap()).collect();
     assert_eq!(open, OF_NO_ORG, "a table of a tenant has an org_key; one that belongs to no org is listed above");
     let fence = engine.db().fence().await.unwrap().unwrap();
     assert_eq!((fence.open, fence.without_rights), (0, 0));
     assert!(fence.fenced > 20);
+}
+
+#[tokio::test]
+async fn a_user_who_may_make_no_roles_is_told_what_to_run_and_works_once_it_was() {
+    let Some(owned) = TestDb::owned(Owner::MakesNone).await else {
+        println!("SKIPPED: a_user_who_may_make_no_roles: PostgreSQL not available");
+        return;
+    };
+    // The role itself is the server's: another test may have made it, or not.
+    owned.as_superuser("DO $$ BEGIN CREATE ROLE tollgate_request NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$").await;
+    let refused = crate::Engine::open(crate::testing::settings(&owned)).await.expect_err("it may not act for an org");
+    let text = refused.to_string();
+    let (_, rest) = text.split_once("run in this database: ").expect("what to run");
+    let (statements, _) = rest.split_once(" Then run").expect("and what then");
+    assert!(statements.starts_with("GRANT tollgate_request TO tollgate_owner_"), "{text}");
+    owned.as_superuser(statements).await;
+    let engine = TestEngine::open_on(owned, |_| {}).await.expect("now it may");
+    let fence = engine.db().fence().await.unwrap().unwrap();
+    assert!(fence.in_use && !fence.superuser);
+    forgetful(&engine).await;
 }
 
 #[tokio::test]

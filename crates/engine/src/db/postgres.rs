@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgPool, Postgres};
+use sqlx::{ConnectOptions as _, Connection as _, PgPool, Postgres};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::tx::{Connection, Handle, Tx};
@@ -144,13 +144,13 @@ impl Store {
     }
 
     /// From now on what is done for one org runs as the request role, if this user may become it.
-    pub(super) async fn use_fence(&self) {
-        match self.request.acquire().await {
-            Ok(_) => self.fenced.store(true, Ordering::Relaxed),
-            Err(error) => {
-                tracing::warn!(%error, role = fence::ROLE, "this user may not act as the request role; see `tollgate doctor`")
-            }
-        }
+    pub(super) async fn use_fence(&self) -> Result<(), Error> {
+        // Not from the pool: it would try for as long as it waits, and the refusal stays one.
+        let options = self.request.connect_options();
+        let connection = options.connect().await?;
+        connection.close().await?;
+        self.fenced.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     pub(super) async fn close(&self) {
