@@ -80,6 +80,17 @@ pub struct Ask<'a> {
     pub nonce: &'a str,
     /// SHA-256 of the verifier in base64url (PKCE).
     pub challenge: &'a str,
+    /// Whether the person has to prove anew who they are.
+    pub proof: Proof,
+}
+
+/// How a provider signs somebody in who has a session there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// By that session, if it likes.
+    AsItLikes,
+    /// By asking again; the identity token then says when (`auth_time`).
+    Anew,
 }
 
 /// A public key of the provider.
@@ -186,6 +197,10 @@ impl Provider {
             .append_pair("nonce", ask.nonce)
             .append_pair("code_challenge", ask.challenge)
             .append_pair("code_challenge_method", "S256");
+        if ask.proof == Proof::Anew {
+            // `max_age` makes `auth_time` a must in the answer (Core 3.1.2.1); some heed only `prompt`.
+            url.query_pairs_mut().append_pair("max_age", "0").append_pair("prompt", "login");
+        }
         Ok(url.into())
     }
 

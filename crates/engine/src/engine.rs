@@ -43,6 +43,7 @@ struct Inner {
     guesses: crate::activation::Guesses,
     resolver: Resolver,
     operator_sign_in: Option<crate::operators::SignIn>,
+    dpop_nonces: tokens::dpop::Nonces,
     identity: crate::settings::IdentitySettings,
     webhook_secrets: WebhookSecrets,
     key_environment: KeyEnvironment,
@@ -111,6 +112,7 @@ impl Engine {
             guesses: crate::activation::Guesses::default(),
             resolver: settings.resolver,
             operator_sign_in: settings.operator_sign_in,
+            dpop_nonces: settings.dpop_nonces,
             identity: settings.identity,
             webhook_secrets: settings.webhook_secrets,
             key_environment: settings.key_environment,
@@ -242,6 +244,11 @@ impl Engine {
     /// Who signs operators in.
     pub(crate) fn operator_sign_in(&self) -> Option<&crate::operators::SignIn> {
         self.0.operator_sign_in.as_ref()
+    }
+
+    /// Whether proofs of possession need a nonce.
+    pub(crate) fn dpop_nonces(&self) -> tokens::dpop::Nonces {
+        self.0.dpop_nonces
     }
 
     /// Who guesses codes.

@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::jobs::{Failure, Outcome};
 use crate::{
     accounts, activation, checkouts, erasure, idempotency, inbox, incidents, jobs, mail, members, notices, operations,
-    operators, outgoing, quotes,
+    operators, outgoing, quotes, tokens,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -36,6 +36,7 @@ enum Table {
     Incidents,
     Checkouts,
     Notices,
+    Proofs,
 }
 
 /// One sweep over all tables; the job runs again in an hour. Ages are wall time: advancing the sandbox's clock erases nothing.
@@ -44,7 +45,7 @@ pub(crate) async fn sweep(engine: &Engine) -> Result<Outcome, Failure> {
         .into_iter()
         .chain([Table::ActivationCodes, Table::DeviceCodes, Table::RefreshTokens, Table::TokenFamilies, Table::Quotes])
         .chain([Table::AccountCodes, Table::Attempts, Table::Sessions, Table::OperatorSessions, Table::Invitations])
-        .chain([Table::OutgoingMessages, Table::Incidents, Table::Checkouts, Table::Notices])
+        .chain([Table::OutgoingMessages, Table::Incidents, Table::Checkouts, Table::Notices, Table::Proofs])
     {
         batches(engine, table).await?;
     }
@@ -95,6 +96,7 @@ async fn delete(engine: &Engine, tx: &mut Tx, table: Table, wall: Timestamp) -> 
         Table::AccountCodes => accounts::sql::delete_old_codes(tx, both.minus(DAY * 7), rows).await,
         Table::Attempts => accounts::sql::delete_old_attempts(tx, wall.minus(DAY * 2), rows).await,
         Table::Sessions => accounts::sql::sessions::delete_old(tx, wall.minus(DAY * 30), rows).await,
+        Table::Proofs => tokens::sql::forget_proofs(tx, wall.minus(tokens::dpop::KEPT), rows).await,
         Table::OperatorSessions => operators::sql::forget(tx, wall.minus(DAY * 30), rows).await,
         Table::Invitations => members::sql::invitations::forget_addresses(tx, both.minus(DAY * 90), rows).await,
     }

@@ -20,6 +20,7 @@ use crate::db::{self, Db, Lane, Migrate, Source};
 use crate::limits::Limits;
 use crate::operators::SignIn;
 use crate::sealing::Sealer;
+use crate::tokens::dpop::Nonces;
 use crate::tokens::{self, Issuer, Operators, Parties};
 
 /// Everything the binary decides before an engine opens.
@@ -60,6 +61,8 @@ pub struct Settings {
     pub resolver: Resolver,
     /// How far webhooks to the operator's own systems go.
     pub outgoing_reach: Reach,
+    /// Whether proofs of possession need a nonce.
+    pub dpop_nonces: Nonces,
     /// Where clients reach this server, for links; also the name under which it issues tokens.
     pub public_base_url: String,
 }

@@ -48,6 +48,8 @@ struct Known {
     /// Claims that take the place of the right ones.
     forged: Value,
     codes: HashMap<String, HashMap<String, String>>,
+    /// When that person was asked for a proof last; never yet, where it is none.
+    asked_at: Option<i64>,
     now_seconds: i64,
 }
 
@@ -82,9 +84,15 @@ impl Provider {
         &self.issuer
     }
 
-    /// Who signs in next: `{sub, email, email_verified, …}`.
+    /// Who signs in next: `{sub, email, email_verified, …}`. Nobody was asked for a proof yet.
     pub fn sign_in(&self, person: Value) {
-        self.room.lock().person = person;
+        let mut known = self.room.lock();
+        (known.person, known.asked_at) = (person, None);
+    }
+
+    /// When whoever signs in next was asked for a proof last: a session of theirs here goes on.
+    pub fn set_asked(&self, at_seconds: i64) {
+        self.room.lock().asked_at = Some(at_seconds);
     }
 
     /// Claims that the next identity tokens carry instead of the right ones.
@@ -150,7 +158,17 @@ async fn authorize(State(room): State<Arc<Room>>, RawQuery(query): RawQuery) -> 
     let mut known = room.lock();
     let code = format!("code-{}", known.codes.len() + 1);
     let location = format!("{back}?code={code}&state={state}");
-    known.codes.insert(code, asked.clone());
+    let mut asked = asked.clone();
+    // It asks again where it must: for a session older than `max_age`, or on `prompt=login`; and then tells when (Core 3.1.2.1).
+    let age_max = asked.get("max_age").and_then(|seconds| seconds.parse::<i64>().ok());
+    let now = known.now_seconds;
+    let goes_on = |at: &i64| !is("prompt", "login") && age_max.is_none_or(|most| now - at <= most);
+    let asked_at = known.asked_at.filter(goes_on).unwrap_or(now);
+    known.asked_at = Some(asked_at);
+    if age_max.is_some() {
+        asked.insert("auth_time".to_owned(), asked_at.to_string());
+    }
+    known.codes.insert(code, asked);
     (StatusCode::FOUND, [(header::LOCATION, location)]).into_response()
 }
 
@@ -176,6 +194,9 @@ async fn token(State(room): State<Arc<Room>>, headers: HeaderMap, body: String) 
     let now = known.now_seconds;
     let mut claims =
         json!({ "iss": room.issuer, "aud": CLIENT_ID, "iat": now, "exp": now + 300, "nonce": asked.get("nonce") });
+    if let Some(at) = asked.get("auth_time").and_then(|at| at.parse::<i64>().ok()) {
+        claims["auth_time"] = json!(at);
+    }
     for source in [&known.person, &known.forged] {
         for (name, value) in source.as_object().into_iter().flatten() {
             claims[name] = value.clone();

@@ -59,6 +59,8 @@ pub(crate) struct Config {
     pub(crate) app_base_url: Option<String>,
     /// Who is believed about where a call came from.
     pub(crate) trusted_proxies: Proxies,
+    /// Whether proofs of possession need a nonce.
+    pub(crate) dpop_nonce_required: bool,
     pub(crate) smtp_url: Option<SecretString>,
     pub(crate) mail_from: String,
     /// Who is asked for texts in the DNS; the system's resolvers when left out.
@@ -115,6 +117,7 @@ impl Config {
             oidc: oidc::of(&values)?,
             app_base_url: values.url("APP_BASE_URL")?,
             trusted_proxies: values.proxies()?,
+            dpop_nonce_required: values.switch("TOLLGATE_DPOP_NONCE_REQUIRED")?,
             smtp_url: values.text("TOLLGATE_SMTP_URL").map(SecretString::from),
             mail_from: values.required("TOLLGATE_MAIL_FROM"),
             dns_server: values.server("TOLLGATE_DNS_SERVER")?,

@@ -300,6 +300,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
     },
     Setting {
         flag: "",
+        variable: "TOLLGATE_DPOP_NONCE_REQUIRED",
+        default: "",
+        reader: Reader::All,
+        value: Value::Switch,
+        help: "Every proof of possession (DPoP) needs the nonce of the answer before; without it a nonce is offered and checked where it comes.",
+    },
+    Setting {
+        flag: "",
         variable: "TOLLGATE_SMTP_URL",
         default: "",
         reader: Reader::All,

@@ -19,6 +19,7 @@ use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tollgate_engine::access::{Caller, OperatorScope, OrgScope};
+use tollgate_engine::tokens::dpop;
 use tollgate_rules::access::Permission;
 use tollgate_rules::ids::OrgId;
 use tracing::field::Empty;
@@ -33,6 +34,7 @@ use crate::state::App;
 use crate::{body, caller, decode, errors, repeats};
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const CSP: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -158,6 +160,7 @@ where
     let started = app.tick();
     let request_id = app.request_ids().of(request.headers());
     let wants_problem = accepts_problem(request.headers());
+    let proves = request.headers().contains_key("dpop");
     let mut timing = Timing::default();
     let span = span_of(spec.access, &request, &request_id);
     // On the heap at once: the layers around it would otherwise copy the whole state machine from one to the next.
@@ -174,6 +177,7 @@ where
             ApiError::internal().into_answer(request_id.as_str(), wants_problem)
         }
     };
+    let answer = if proves { with_nonce(&app, answer) } else { answer };
     timing.total_micros = micros(app.tick().saturating_sub(started));
     timing.commit_micros = answer.commit_micros;
     if !span.is_disabled() {
@@ -181,6 +185,14 @@ where
         span.in_scope(|| tracing::info!(status = u64::from(answer.status), duration_ms, "a request was answered"));
     }
     respond(answer, &request_id, &timing, app.state().is_https())
+}
+
+/// Whoever proves possession is told the nonce for the next proof.
+fn with_nonce(app: &App, answer: Answer) -> Answer {
+    match HeaderValue::try_from(dpop::nonce(app.engine())) {
+        Ok(nonce) => answer.with_header(DPOP_NONCE, nonce),
+        Err(_) => answer,
+    }
 }
 
 /// What every log line of a call carries; nothing for the calls that are metrics.

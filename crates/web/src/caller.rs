@@ -4,7 +4,7 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderValue};
 use http::request::Parts;
 use tollgate_engine::access::{self, AuthError, Caller, CallerKind, OperatorScope, OrgScope, Refused};
-use tollgate_engine::tokens::dpop::{self, Proof};
+use tollgate_engine::tokens::dpop::{self, Memory, Proof};
 use tollgate_rules::access::{Permission, asks_for_fresh_proof, line, role_grants, scopes_grant};
 use tollgate_rules::ids::OrgId;
 
@@ -48,7 +48,7 @@ pub(crate) async fn identify(app: &App, access: Access, parts: &Parts, id: &Requ
         (Some(Presented::Bearer(secret)), _) => {
             access::authenticate(app.engine(), secret).await.map_err(refused_credential)?
         }
-        (Some(Presented::Proven(token)), _) => proven(app, token, parts).await?,
+        (Some(Presented::Proven(token)), _) => proven(app, token, parts, access).await?,
         (None, Some(secret)) => {
             same_site(app, parts)?;
             access::authenticate_session(app.engine(), secret).await.map_err(refused_credential)?
@@ -216,13 +216,18 @@ fn presented(headers: &HeaderMap) -> Option<Presented<'_>> {
     }
 }
 
-async fn proven(app: &App, token: &str, parts: &Parts) -> Result<Caller, ApiError> {
-    let found = match proof(parts) {
+async fn proven(app: &App, token: &str, parts: &Parts, access: Access) -> Result<Caller, ApiError> {
+    let memory = match access {
+        Access::Org(Permission::QuotaCheck) => Memory::Node,
+        _ => Memory::Shared,
+    };
+    let found = match proof(parts, memory) {
         Ok(Some(proof)) => access::authenticate_proven(app.engine(), token, &proof).await,
         Ok(None) | Err(SeveralProofs) => Err(AuthError::Invalid),
     };
     found.map_err(|error| {
-        let challenge = format!("DPoP error=\"invalid_token\", algs=\"{}\"", dpop::ALGORITHMS.join(" "));
+        let code = if matches!(error, AuthError::NonceNeeded) { "use_dpop_nonce" } else { "invalid_token" };
+        let challenge = format!("DPoP error=\"{code}\", algs=\"{}\"", dpop::ALGORITHMS.join(" "));
         match HeaderValue::try_from(challenge) {
             Ok(challenge) => refused_credential(error).with_header(http::header::WWW_AUTHENTICATE, challenge),
             Err(_) => refused_credential(error),
@@ -238,7 +243,7 @@ pub(crate) struct SeveralProofs;
 ///
 /// # Errors
 /// [`SeveralProofs`].
-pub(crate) fn proof(parts: &Parts) -> Result<Option<Proof>, SeveralProofs> {
+pub(crate) fn proof(parts: &Parts, memory: Memory) -> Result<Option<Proof>, SeveralProofs> {
     let mut found = parts.headers.get_all("dpop").iter();
     let (first, more) = (found.next(), found.next());
     if more.is_some() {
@@ -246,7 +251,7 @@ pub(crate) fn proof(parts: &Parts) -> Result<Option<Proof>, SeveralProofs> {
     }
     let text = first.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let (method, path) = (parts.method.as_str().to_owned(), parts.uri.path().to_owned());
-    Ok(text.map(|text| Proof { text, method, path }))
+    Ok(text.map(|text| Proof { text, method, path, memory }))
 }
 
 /// Whether the caller could have the right for some org; whose org it is about is only known once the body is read.
@@ -286,6 +291,9 @@ fn forbidden(permission: Permission) -> ApiError {
 fn refused_credential(error: AuthError) -> ApiError {
     match error {
         AuthError::Invalid => ApiError::new(&errors::UNAUTHORIZED, "This credential is not valid."),
+        AuthError::NonceNeeded => {
+            ApiError::new(&errors::UNAUTHORIZED, "The proof of possession needs the nonce of the DPoP-Nonce header.")
+        }
         AuthError::Unavailable(cause) => {
             tracing::warn!(%cause, "a credential could not be looked up");
             ApiError::unavailable()

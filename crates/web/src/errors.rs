@@ -136,7 +136,7 @@ pub const STEP_UP_REQUIRED: ErrorDoc = ErrorDoc {
     status: 403,
     title: "This needs a fresh sign-in",
     cause: "What was asked for is dangerous, and the password (and the second factor, where there is one) was given more than ten minutes ago.",
-    fix: "Sign in again, then repeat the call with the new session.",
+    fix: "Sign in again (operators: /auth/operator/sign-in?fresh=true), then repeat the call with the new session.",
     example: r#"curl -i $API/api/auth/sign-in -H 'Content-Type: application/json' -d '{"email":"ann@example.com","password":"…"}'"#,
 };
 

@@ -18,6 +18,9 @@ pub enum AuthError {
     /// Unknown, altered, revoked, expired, or of another environment: all the same to the caller.
     #[error("this credential is not valid")]
     Invalid,
+    /// The proof of possession needs a nonce of ours: send it again with one.
+    #[error("the proof of possession needs a nonce of this server")]
+    NonceNeeded,
     /// Cannot know: the database does not answer.
     #[error("the database does not answer: {0}")]
     Unavailable(#[source] db::Error),

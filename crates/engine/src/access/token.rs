@@ -4,7 +4,7 @@ use super::{AuthError, Caller, CallerKind, OrgRef};
 use crate::db;
 use crate::engine::Engine;
 use crate::orgs;
-use crate::tokens::dpop::{self, Proof};
+use crate::tokens::dpop::{self, Memory, Proof};
 use crate::tokens::{self, Provider, Refusal, Session, Verified};
 use std::time::Duration;
 use tollgate_rules::ids::{OrgId, OrgKey};
@@ -23,8 +23,11 @@ pub(super) async fn admit(engine: &Engine, token: &str, proof: Option<&Proof>) -
         (None, None) => {}
         (Some(jkt), Some(proof)) => {
             let shown = dpop::check(engine, proof, Some(token)).map_err(|refusal| refused(&refusal))?;
-            if shown != jkt {
+            if shown.jkt != jkt {
                 return Err(AuthError::Invalid);
+            }
+            if proof.memory == Memory::Shared {
+                dpop::use_up(engine, &shown).await.map_err(|refusal| refused(&refusal))?;
             }
         }
         (Some(_), None) | (None, Some(_)) => return Err(AuthError::Invalid),
@@ -95,6 +98,7 @@ fn refused(refusal: &Refusal) -> AuthError {
     tracing::debug!(%refusal, "a token was not believed");
     match refusal {
         Refusal::Unavailable(reason) => AuthError::Unavailable(db::Error::Unavailable(reason.clone())),
+        Refusal::Nonce => AuthError::NonceNeeded,
         Refusal::Malformed
         | Refusal::Issuer
         | Refusal::Algorithm

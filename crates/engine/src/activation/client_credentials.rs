@@ -34,7 +34,7 @@ pub async fn client_credentials(
     scope: Option<&str>,
 ) -> Result<OrgGrant, Error> {
     let caller = authenticate(engine, key.expose_secret()).await.map_err(|error| match error {
-        AuthError::Invalid => Error::InvalidClient,
+        AuthError::Invalid | AuthError::NonceNeeded => Error::InvalidClient,
         AuthError::Unavailable(cause) => Error::Database(cause),
     })?;
     let CallerKind::Key { org, key_id: own_id, scopes: own, slice } = caller.kind() else {

@@ -88,6 +88,9 @@ pub enum Error {
     /// Unknown, used, expired, revoked, or for another site: all the same to the caller.
     #[error("this code or token is not valid")]
     InvalidGrant,
+    /// The proof of possession was used already, on this node or another.
+    #[error("this proof of possession was used already")]
+    ProofUsed,
     /// The token is bound to another domain: this is a copy of the site. Its tokens are untouched.
     #[error("this token belongs to another site; activate this one with a code of its own")]
     OtherSite,

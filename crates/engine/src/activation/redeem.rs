@@ -12,6 +12,8 @@ use crate::access::{OrgRef, OrgScope};
 use crate::audit;
 use crate::db::{self, Lane, Tx};
 use crate::engine::Engine;
+use crate::fault;
+use crate::tokens::dpop::Shown;
 use crate::tokens::{self, MintSite};
 
 /// What a plugin sends.
@@ -23,8 +25,8 @@ pub struct Redeem {
     pub site_url: String,
     /// Where the call came from, where that is known: guesses are counted by it.
     pub address: Option<String>,
-    /// The thumbprint of a key that was proven: the tokens are bound to it.
-    pub jkt: Option<String>,
+    /// The proof that came with it: the tokens are bound to its key.
+    pub proof: Option<Shown>,
 }
 
 /// Uses the code up and gives the site its tokens; the site is made where it is new, and tokens it had before end.
@@ -35,8 +37,8 @@ pub async fn redeem(engine: &Engine, redeem: Redeem) -> Result<Granted, Error> {
     engine.guesses().admit(engine, redeem.address.as_deref())?;
     let hash = create_code::hashed(engine, &redeem.code);
     let domain = site_domain(&redeem.site_url).map_err(|_| Error::InvalidGrant)?;
-    let (task, jkt) = (engine.clone(), redeem.jkt);
-    let written = engine.db().detached(async move { write(&task, &hash, &domain, jkt).await }).await?;
+    let (task, proof) = (engine.clone(), redeem.proof);
+    let written = engine.db().detached(async move { write(&task, &hash, &domain, proof).await }).await?;
     let Some((grant, ended)) = written else {
         engine.guesses().missed(redeem.address.as_deref());
         return Err(Error::InvalidGrant);
@@ -95,7 +97,7 @@ async fn write(
     engine: &Engine,
     hash: &str,
     domain: &str,
-    jkt: Option<String>,
+    proof: Option<Shown>,
 ) -> Result<Option<(Grant, Vec<String>)>, Error> {
     let now = engine.now();
     let mut tx = engine.db().begin(Lane::Control).await?;
@@ -107,9 +109,21 @@ async fn write(
     if !sql::org_is_open(&mut tx, used.org_key).await? {
         return Err(Error::InvalidGrant);
     }
-    let (grant, ended) = grant(engine, &mut tx, org, To { domain, scopes: used.scopes, jkt }).await?;
+    use_up(engine, &mut tx, proof.as_ref()).await?;
+    let to = To { domain, scopes: used.scopes, jkt: proof.map(|proof| proof.jkt) };
+    let (grant, ended) = grant(engine, &mut tx, org, to).await?;
+    fault::point(engine, "activation.redeem.before_commit").map_err(db::Error::from)?;
     tx.commit().await?;
+    fault::point(engine, "activation.redeem.after_commit").map_err(db::Error::from)?;
     Ok(Some((grant, ended)))
+}
+
+/// Uses a proof up with what it is good for, once on all nodes.
+pub(super) async fn use_up(engine: &Engine, tx: &mut Tx, proof: Option<&Shown>) -> Result<(), Error> {
+    match proof {
+        Some(proof) if !proof.use_up(tx, engine.clock().wall.now()).await? => Err(Error::ProofUsed),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// The site, its new family and first refresh token; names the families that ended for it.

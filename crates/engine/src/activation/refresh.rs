@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
-use super::redeem::{Grant, finish, scope_of};
+use super::redeem::{Grant, finish, scope_of, use_up};
 use super::sql;
 use super::sql::families::{self, Used};
 use super::{Error, Granted, read_words, site_domain};
@@ -13,6 +13,7 @@ use crate::db::{self, Lane, Tx};
 use crate::engine::Engine;
 use crate::mail::{self, Letter, Queued};
 use crate::sealing::Sealer;
+use crate::tokens::dpop::Shown;
 use crate::{fault, secrets, tokens};
 
 /// What refresh tokens begin with.
@@ -28,8 +29,8 @@ pub struct Refresh {
     pub token: SecretString,
     /// The site's own address, where the plugin states it.
     pub site_url: Option<String>,
-    /// The thumbprint of a key that was proven.
-    pub jkt: Option<String>,
+    /// The proof that came with it.
+    pub proof: Option<Shown>,
 }
 
 /// Gives the next tokens. Within the grace, the same token again gives the same successor; later it ends its family.
@@ -42,8 +43,8 @@ pub async fn refresh(engine: &Engine, refresh: Refresh) -> Result<Granted, Error
     }
     let stated = refresh.site_url.as_deref().map(site_domain).transpose().map_err(|_| Error::OtherSite)?;
     let task = engine.clone();
-    let (token, jkt) = (refresh.token, refresh.jkt);
-    let outcome = engine.db().detached(async move { write(&task, &token, stated.as_deref(), jkt).await }).await?;
+    let (token, proof) = (refresh.token, refresh.proof);
+    let outcome = engine.db().detached(async move { write(&task, &token, stated.as_deref(), proof).await }).await?;
     match outcome {
         Outcome::Next(grant) => finish(engine, *grant),
         Outcome::Reused(family_id) => {
@@ -64,7 +65,7 @@ async fn write(
     engine: &Engine,
     token: &SecretString,
     stated: Option<&str>,
-    jkt: Option<String>,
+    proof: Option<Shown>,
 ) -> Result<Outcome, Error> {
     let hash = secrets::stored(token);
     let mut tx = engine.db().begin(Lane::Control).await?;
@@ -81,9 +82,11 @@ async fn write(
         return Err(Error::OtherSite);
     }
     // Before anything is made of reuse: a thief without the key ends nothing.
+    let jkt = proof.as_ref().map(|proof| proof.jkt.clone());
     if family.jkt.is_some() && family.jkt != jkt {
         return Err(Error::InvalidGrant);
     }
+    use_up(engine, &mut tx, proof.as_ref()).await?;
     let next = match &used {
         Used { used_at: None, idle_until, .. } if *idle_until <= now => return Err(Error::InvalidGrant),
         Used { used_at: None, .. } => Some(rotate(engine, &mut tx, &scope, token, &found).await?),

@@ -25,7 +25,7 @@ async fn code(engine: &TestEngine, org_id: &str) -> String {
 }
 
 fn typed(code: &str, site_url: &str) -> Redeem {
-    Redeem { code: code.to_owned(), site_url: site_url.to_owned(), address: None, jkt: None }
+    Redeem { code: code.to_owned(), site_url: site_url.to_owned(), address: None, proof: None }
 }
 
 async fn activated(engine: &TestEngine, org_id: &str) -> Granted {
@@ -35,7 +35,7 @@ async fn activated(engine: &TestEngine, org_id: &str) -> Granted {
 }
 
 fn with(token: &SecretString) -> Refresh {
-    Refresh { token: token.clone(), site_url: None, jkt: None }
+    Refresh { token: token.clone(), site_url: None, proof: None }
 }
 
 async fn let_in(engine: &TestEngine, granted: &Granted) -> Result<Caller, AuthError> {

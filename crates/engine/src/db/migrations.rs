@@ -42,6 +42,8 @@ pub(crate) const ALL: &[Migration] = &[
     migration!(12, "0012_credits"),
     migration!(13, "0013_erasure"),
     migration!(14, "0014_credentials"),
+    migration!(15, "0015_lookups"),
+    migration!(17, "0017_identity"),
 ];
 
 const ENSURE_TABLE: Statement = Statement::new(
@@ -150,6 +152,12 @@ async fn already(tx: &mut Tx, number: i64) -> Result<bool, Error> {
 }
 
 impl Migration {
+    /// Its file.
+    #[cfg(test)]
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
     pub(crate) fn text(&self, kind: Kind) -> &'static str {
         match kind {
             Kind::Sqlite => self.sqlite,

@@ -54,6 +54,18 @@ on_both! {
 }
 
 #[test]
+fn every_migration_there_is_runs() {
+    for kind in ["sqlite", "postgres"] {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(kind);
+        let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+        let mut files: Vec<String> = files.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+        files.sort_unstable();
+        let listed: Vec<&str> = super::migrations::ALL.iter().map(super::migrations::Migration::name).collect();
+        assert_eq!(files, listed, "{kind}: list the file in db/migrations.rs");
+    }
+}
+
+#[test]
 fn statement_names_are_unique() {
     let mut names: Vec<_> = crate::statements().iter().map(|statement| statement.name()).collect();
     names.sort_unstable();

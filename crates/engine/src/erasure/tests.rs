@@ -170,7 +170,7 @@ on_both! {
         members::invite(&engine, &scope, invite).await.unwrap();
         let domain = activation::site_domain("shop.canary.example").unwrap();
         let code = activation::create_code(&engine, &engine.operator(), &scope, &domain).await.unwrap();
-        let redeem = activation::Redeem { code: code.code.expose_secret().to_owned(), site_url: "shop.canary.example".to_owned(), address: None, jkt: None };
+        let redeem = activation::Redeem { code: code.code.expose_secret().to_owned(), site_url: "shop.canary.example".to_owned(), address: None, proof: None };
         activation::redeem(&engine, redeem).await.unwrap();
         activation::create_code(&engine, &engine.operator(), &scope, &domain).await.unwrap();
         let mut tx = engine.db().begin(crate::db::Lane::Control).await.unwrap();

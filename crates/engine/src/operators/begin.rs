@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
-use tollgate_connectors::oidc::Ask;
+use tollgate_connectors::oidc::{Ask, Proof};
 
 use super::{Error, Flow, PURPOSE, redirect_uri};
 use crate::engine::Engine;
@@ -18,11 +18,12 @@ pub struct Begun {
     pub flow: SecretString,
 }
 
-/// Sends a browser to the provider; afterwards it goes to `next`, a path of ours.
+/// Sends a browser to the provider; afterwards it goes to `next`, a path of ours. With [`Proof::Anew`] the sign-in counts as a fresh
+/// proof for what asks for one.
 ///
 /// # Errors
 /// [`Error::Off`], [`Error::Provider`].
-pub async fn begin(engine: &Engine, next: &str) -> Result<Begun, Error> {
+pub async fn begin(engine: &Engine, next: &str, proof: Proof) -> Result<Begun, Error> {
     let sign_in = engine.operator_sign_in().ok_or(Error::Off)?;
     let random = || URL_SAFE_NO_PAD.encode(engine.clock().entropy.bytes::<32>());
     let flow = Flow {
@@ -31,10 +32,11 @@ pub async fn begin(engine: &Engine, next: &str) -> Result<Begun, Error> {
         verifier: random(),
         next: own_path(next).to_owned(),
         began_at: engine.clock().wall.now().as_micros(),
+        anew: proof == Proof::Anew,
     };
     let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(&flow.verifier));
     let redirect_uri = redirect_uri(engine);
-    let ask = Ask { redirect_uri: &redirect_uri, state: &flow.state, nonce: &flow.nonce, challenge: &challenge };
+    let ask = Ask { redirect_uri: &redirect_uri, state: &flow.state, nonce: &flow.nonce, challenge: &challenge, proof };
     let url = sign_in.provider.authorization_url(&ask).await?;
     let text = serde_json::to_vec(&flow).map_err(|error| crate::db::Error::Bug(error.to_string()))?;
     let sealed = engine.sealer().seal(&engine.clock().entropy, PURPOSE, "flow", &text);

@@ -1,5 +1,7 @@
 //! Ends a sign-in: the browser comes back with a code.
 
+use std::time::Duration;
+
 use secrecy::SecretString;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -16,6 +18,7 @@ use crate::clock::hex;
 use crate::db::Lane;
 use crate::engine::Engine;
 use crate::secrets;
+use crate::tokens::Refusal;
 use crate::tokens::identity_token::{self, Expected};
 
 /// A signed-in operator.
@@ -41,7 +44,7 @@ pub async fn finish(engine: &Engine, flow: &str, state: &str, code: &str) -> Res
     if !bool::from(flow.state.as_bytes().ct_eq(state.as_bytes())) || is_over(flow.began_at, wall) {
         return Err(Error::OtherFlow);
     }
-    let verifier = SecretString::from(flow.verifier);
+    let verifier = SecretString::from(flow.verifier.clone());
     let (token, keys) = sign_in.provider.redeem(code, &verifier, &redirect_uri(engine)).await?;
     let expected = Expected {
         issuer: sign_in.provider.issuer(),
@@ -53,6 +56,7 @@ pub async fn finish(engine: &Engine, flow: &str, state: &str, code: &str) -> Res
     if !sign_in.admits(&claims) {
         return Err(Error::NotAllowed);
     }
+    let authenticated_at = proven_at(&claims, &flow, wall).map_err(Error::NotBelieved)?;
     let secret = secrets::generate(PREFIX, &engine.clock().entropy);
     let digest = hex(&Sha256::digest(format!("{}\n{}", expected.issuer, claims.subject)));
     let new = sql::New {
@@ -61,6 +65,7 @@ pub async fn finish(engine: &Engine, flow: &str, state: &str, code: &str) -> Res
         label: format!("oidc-{}", digest.get(..12).unwrap_or_default()),
         email: claims.verified_email,
         now: wall,
+        authenticated_at,
         expires_at: wall.plus(LIFE),
     };
     let who = Caller::new(CallerKind::Operator { label: new.label.clone(), session: None });
@@ -76,4 +81,19 @@ pub async fn finish(engine: &Engine, flow: &str, state: &str, code: &str) -> Res
     };
     engine.db().detached(write).await?;
     Ok(SignedIn { secret, expires_at, next: flow.next })
+}
+
+/// How far the provider's clock may be behind ours when it says that it asked again.
+const LEEWAY: Duration = Duration::from_secs(30);
+
+/// When the person proved who they are: as the provider says, never where it does not. Whoever was sent there to prove it anew has
+/// to have done so.
+fn proven_at(claims: &identity_token::Claims, flow: &Flow, now: Timestamp) -> Result<Timestamp, Refusal> {
+    let told = claims.authenticated_at.map(|at| at.min(now));
+    let began = Timestamp::from_micros(flow.began_at);
+    match told {
+        Some(at) if flow.anew && at < began.minus(LEEWAY) => Err(Refusal::Claim("auth_time")),
+        None if flow.anew => Err(Refusal::Claim("auth_time")),
+        told => Ok(told.unwrap_or(Timestamp::from_micros(0))),
+    }
 }

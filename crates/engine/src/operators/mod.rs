@@ -5,7 +5,7 @@
 //!
 //! Invariants: authorization code with PKCE, state and nonce; an identity token is believed from the configured issuer, for us, for this
 //! flow, and for a person the settings allow; a session is stored as a hash, ends after half an hour without a call and after twelve
-//! hours whatever is done; who signed in and out is in the audit journal without personal data.
+//! hours whatever is done; it is as fresh as the provider says that the proof was (`auth_time`), and never where it does not say; who signed in and out is in the audit journal without personal data.
 
 mod begin;
 mod finish;
@@ -14,6 +14,7 @@ pub(crate) mod sql;
 
 use serde::{Deserialize, Serialize};
 
+pub use tollgate_connectors::oidc::Proof;
 use tollgate_connectors::oidc::{self, Provider};
 use tollgate_rules::time::Timestamp;
 
@@ -46,6 +47,9 @@ struct Flow {
     next: String,
     /// Wall time in µs.
     began_at: i64,
+    /// Whether the provider was to ask for a proof again.
+    #[serde(default)]
+    anew: bool,
 }
 
 /// What flows are sealed for.

@@ -31,6 +31,8 @@ pub struct OperatorSession {
     pub label: String,
     /// Their verified address, where the provider told one.
     pub email: Option<String>,
+    /// When they proved who they are, as far as the provider says so.
+    pub authenticated_at: Timestamp,
     /// When it is over whatever is done.
     pub expires_at: Timestamp,
 }
@@ -43,7 +45,7 @@ pub(crate) async fn admit(engine: &Engine, secret: &str) -> Result<Caller, AuthE
     let found = session(engine, secret).await?;
     let proof = Session {
         session_id: found.session_id,
-        authenticated_at: found.expires_at.minus(LIFE),
+        authenticated_at: found.authenticated_at,
         second_factor_at: None,
         active_org: None,
     };

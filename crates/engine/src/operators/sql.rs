@@ -16,13 +16,14 @@ pub(super) struct New {
     pub(super) label: String,
     pub(super) email: Option<String>,
     pub(super) now: Timestamp,
+    pub(super) authenticated_at: Timestamp,
     pub(super) expires_at: Timestamp,
 }
 
 const INSERT: Statement = Statement::new(
     "operators.insert_session",
-    "INSERT INTO operator_sessions (session_id, secret_hash, label, email, created_at, last_seen_at, expires_at)
-     VALUES ($1, $2, $3, $4, $5, $5, $6)",
+    "INSERT INTO operator_sessions (session_id, secret_hash, label, email, created_at, last_seen_at, authenticated_at, expires_at)
+     VALUES ($1, $2, $3, $4, $5, $5, $6, $7)",
 );
 
 pub(super) async fn insert(tx: &mut Tx, new: &New) -> Result<(), Error> {
@@ -32,6 +33,7 @@ pub(super) async fn insert(tx: &mut Tx, new: &New) -> Result<(), Error> {
         new.label.as_str().into(),
         new.email.as_deref().into(),
         new.now.into(),
+        new.authenticated_at.into(),
         new.expires_at.into(),
     ];
     tx.execute(&INSERT, &args).await.map(|_| ())
@@ -39,7 +41,7 @@ pub(super) async fn insert(tx: &mut Tx, new: &New) -> Result<(), Error> {
 
 const LIVE: Statement = Statement::new(
     "operators.live_session",
-    "SELECT session_id, label, email, last_seen_at, expires_at
+    "SELECT session_id, label, email, last_seen_at, authenticated_at, expires_at
      FROM operator_sessions
      WHERE secret_hash = $1 AND ended_at IS NULL",
 );
@@ -54,6 +56,7 @@ pub(super) async fn live(
         session_id: row.text("session_id")?,
         label: row.text("label")?,
         email: row.opt_text("email")?,
+        authenticated_at: row.time("authenticated_at")?,
         expires_at: row.time("expires_at")?,
     };
     Ok(Some((session, row.time("last_seen_at")?)))

@@ -32,6 +32,8 @@ pub(crate) struct Claims {
     pub(crate) subject: String,
     /// In lower case; only where the provider verified it.
     pub(crate) verified_email: Option<String>,
+    /// When the person proved who they are, where the provider says so.
+    pub(crate) authenticated_at: Option<Timestamp>,
     all: Map<String, Value>,
 }
 
@@ -63,7 +65,11 @@ pub(crate) fn verify(token: &str, keys: &[Key], expected: &Expected<'_>) -> Resu
     let subject = subject(&parts.claims)?.to_owned();
     let verified = parts.claims.get("email_verified") == Some(&Value::Bool(true));
     let email = claims::text(&parts.claims, "email")?.filter(|_| verified).map(|email| email.trim().to_lowercase());
-    Ok(Claims { subject, verified_email: email, all: parts.claims })
+    let authenticated_at = match parts.claims.get("auth_time") {
+        None => None,
+        Some(told) => Some(Timestamp::from_seconds(told.as_i64().ok_or(Refusal::Claim("auth_time"))?)),
+    };
+    Ok(Claims { subject, verified_email: email, authenticated_at, all: parts.claims })
 }
 
 /// The key that the header names, or the only one there is; its kind decides the algorithm.

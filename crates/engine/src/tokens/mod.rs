@@ -213,6 +213,9 @@ pub enum Refusal {
     /// The proof of possession does not fit: which part.
     #[error("proof {0}")]
     Proof(&'static str),
+    /// The proof of possession lacks a nonce of ours that is good now.
+    #[error("nonce")]
+    Nonce,
     /// It was ended early.
     #[error("revoked")]
     Revoked,

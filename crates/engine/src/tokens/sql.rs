@@ -14,6 +14,8 @@ pub(crate) const ALL: &[&Statement] = &[
     &INSERT_REFUSAL,
     &REFUSALS_SINCE,
     &FORGET_REFUSALS,
+    &USE_PROOF,
+    &FORGET_PROOFS,
 ];
 
 const SIGNING_KEYS: Statement = Statement::new(
@@ -106,4 +108,24 @@ const FORGET_REFUSALS: Statement =
 
 pub(super) async fn forget_refusals(tx: &mut Tx, before: Timestamp) -> Result<(), Error> {
     tx.execute(&FORGET_REFUSALS, &[before.into()]).await.map(|_| ())
+}
+
+const USE_PROOF: Statement = Statement::new(
+    "tokens.use_proof",
+    "INSERT INTO dpop_proofs (proof_hash, used_at) VALUES ($1, $2) ON CONFLICT (proof_hash) DO NOTHING",
+);
+
+/// Remembers a proof of possession; false when it was used before.
+pub(super) async fn use_proof(tx: &mut Tx, proof_hash: &str, at: Timestamp) -> Result<bool, Error> {
+    Ok(tx.execute(&USE_PROOF, &[proof_hash.into(), at.into()]).await? == 1)
+}
+
+const FORGET_PROOFS: Statement = Statement::new(
+    "tokens.forget_proofs",
+    "DELETE FROM dpop_proofs WHERE proof_hash IN (
+       SELECT proof_hash FROM dpop_proofs WHERE used_at < $1 ORDER BY used_at LIMIT $2)",
+);
+
+pub(crate) async fn forget_proofs(tx: &mut Tx, before: Timestamp, rows: i64) -> Result<u64, Error> {
+    tx.execute(&FORGET_PROOFS, &[before.into(), rows.into()]).await
 }

@@ -174,6 +174,7 @@ pub(crate) fn refused(error: Error) -> ApiError {
         Error::Closed => ApiError::new(&errors::CONFLICT, format!("{error}.")),
         Error::Database(error) => failures::database(&error),
         Error::InvalidGrant
+        | Error::ProofUsed
         | Error::OtherSite
         | Error::InvalidClient
         | Error::UnauthorizedClient

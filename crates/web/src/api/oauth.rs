@@ -92,12 +92,13 @@ struct TokenBody {
 /// For a plugin on a site (activation code or device code, then refresh tokens, each used once), and for a holder of an org's key
 /// (`client_credentials`: ten minutes, the same scopes or fewer). Refresh at two thirds of `expires_in`, keep the new refresh
 /// token before using it, and never loop on `invalid_grant`. With a `DPoP` header (RFC 9449, ES256 or EdDSA) a site's tokens are bound to
-/// its key: they are good only with proofs of it, under the scheme `DPoP`.
+/// its key: they are good only with proofs of it, under the scheme `DPoP`. Whoever sends a proof finds a nonce in the answer
+/// (`DPoP-Nonce`) to put into the next; where the operator requires one, a proof without it is answered `use_dpop_nonce`.
 #[utoipa::path(post, path = "/oauth/token", tag = "activation",
     request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "The tokens", body = TokenBody, extensions(("x-bare" = json!(true)))),
-        (status = 400, description = "`invalid_request`, `invalid_grant`, `invalid_scope`, `unauthorized_client`, `unsupported_grant_type`; while a device waits `authorization_pending`, `slow_down`, `access_denied`, `expired_token`", body = OAuthError),
+        (status = 400, description = "`invalid_request`, `invalid_grant`, `invalid_scope`, `unauthorized_client`, `unsupported_grant_type`, `invalid_dpop_proof`, `use_dpop_nonce`; while a device waits `authorization_pending`, `slow_down`, `access_denied`, `expired_token`", body = OAuthError),
         (status = 401, description = "`invalid_client`", body = OAuthError),
         (status = 429, description = "`slow_down`: too many codes or tokens from this address were not good", body = OAuthError)))]
 async fn token(call: Call) -> Result<Answer, ApiError> {
@@ -142,9 +143,12 @@ async fn by_grant(call: &Call, form: &Form) -> Result<Answer, Refusal> {
 
 async fn of_code(call: &Call, form: &Form) -> Result<Answer, Refusal> {
     let address = call.address().map(|address| address.to_string());
-    let jkt = proven(call)?;
-    let redeem =
-        Redeem { code: form.needed("code")?.to_owned(), site_url: form.needed("site_url")?.to_owned(), address, jkt };
+    let redeem = Redeem {
+        code: form.needed("code")?.to_owned(),
+        site_url: form.needed("site_url")?.to_owned(),
+        address,
+        proof: proven(call)?,
+    };
     let granted = activation::redeem(call.app.engine(), redeem).await?;
     Ok(site_answer(&granted))
 }
@@ -159,7 +163,7 @@ async fn of_refresh(call: &Call, form: &Form) -> Result<Answer, Refusal> {
     let refresh = Refresh {
         token: SecretString::from(form.needed("refresh_token")?.to_owned()),
         site_url: form.get("site_url").map(str::to_owned),
-        jkt: proven(call)?,
+        proof: proven(call)?,
     };
     let granted = activation::refresh(call.app.engine(), refresh).await?;
     Ok(site_answer(&granted))
@@ -184,19 +188,21 @@ async fn of_key(call: &Call, form: &Form) -> Result<Answer, Refusal> {
     ))
 }
 
-/// The key that the `DPoP` header proves, where there is one.
-fn proven(call: &Call) -> Result<Option<String>, Refusal> {
-    let refused = || Refusal::bad("invalid_dpop_proof", "The proof of possession is not valid (any more).");
-    match caller::proof(&call.parts) {
+/// What the `DPoP` header proves, where there is one.
+fn proven(call: &Call) -> Result<Option<dpop::Shown>, Refusal> {
+    match caller::proof(&call.parts, dpop::Memory::Shared) {
         Ok(None) => Ok(None),
         Ok(Some(proof)) => match dpop::check(call.app.engine(), &proof, None) {
-            Ok(jkt) => Ok(Some(jkt)),
+            Ok(shown) => Ok(Some(shown)),
+            Err(tokens::Refusal::Nonce) => {
+                Err(Refusal::bad("use_dpop_nonce", "The proof of possession needs the nonce of the DPoP-Nonce header."))
+            }
             Err(refusal) => {
                 tracing::debug!(%refusal, "a proof of possession was not believed");
-                Err(refused())
+                Err(Refusal::proof())
             }
         },
-        Err(caller::SeveralProofs) => Err(refused()),
+        Err(caller::SeveralProofs) => Err(Refusal::proof()),
     }
 }
 
@@ -397,6 +403,10 @@ impl Refusal {
         Self { status: 400, error, description: description.into(), retry_after: None }
     }
 
+    fn proof() -> Self {
+        Self::bad("invalid_dpop_proof", "The proof of possession is not valid (any more).")
+    }
+
     fn client() -> Self {
         Self { status: 401, ..Self::bad("invalid_client", "Send an API key of the org as client_secret.") }
     }
@@ -426,6 +436,7 @@ impl From<Error> for Refusal {
             Error::InvalidGrant | Error::NotFound | Error::Closed | Error::BadDomain | Error::NotProven(_) => {
                 Self::bad("invalid_grant", "This code or token is not valid.")
             }
+            Error::ProofUsed => Self::proof(),
             Error::OtherSite => Self::bad("invalid_grant", format!("{}.", Error::OtherSite)),
             Error::InvalidClient => Self::client(),
             Error::UnauthorizedClient | Error::Escalation => Self::bad("unauthorized_client", format!("{error}.")),

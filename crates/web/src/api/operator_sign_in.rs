@@ -4,7 +4,7 @@ use http::header::{HeaderValue, LOCATION, SET_COOKIE};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use tollgate_engine::access::AuthError;
-use tollgate_engine::operators::{self, Error};
+use tollgate_engine::operators::{self, Error, Proof};
 use tollgate_rules::access::Permission;
 use utoipa::{IntoParams, ToSchema};
 
@@ -38,6 +38,8 @@ fn flow_cookie_name(app: &App) -> &'static str {
 struct BeginQuery {
     /// A path of this server where the browser goes afterwards.
     next: Option<String>,
+    /// `true`: the provider asks for a proof again, whatever session it has; what moves money needs one of the last ten minutes.
+    fresh: Option<bool>,
 }
 
 /// Sends an operator's browser to the provider that signs operators in
@@ -47,8 +49,9 @@ struct BeginQuery {
     responses((status = 303, description = "To the provider")))]
 async fn begin(call: Call) -> Result<Answer, ApiError> {
     let query: BeginQuery = call.query()?;
-    let begun =
-        operators::begin(call.app.engine(), query.next.as_deref().unwrap_or_default()).await.map_err(refused)?;
+    let proof = if query.fresh == Some(true) { Proof::Anew } else { Proof::AsItLikes };
+    let next = query.next.as_deref().unwrap_or_default();
+    let begun = operators::begin(call.app.engine(), next, proof).await.map_err(refused)?;
     let cookie = caller::set_cookie(&call.app, flow_cookie_name(&call.app), begun.flow.expose_secret(), FLOW_SECONDS);
     Ok(to(&begun.url)?.with_header(SET_COOKIE, cookie))
 }
@@ -93,6 +96,8 @@ struct OperatorBody {
     actor: String,
     /// The verified address; null for keys.
     email: Option<String>,
+    /// When they proved who they are, where the provider says so; null for keys.
+    authenticated_at: Option<String>,
     /// When the session is over whatever is done; null for keys.
     expires_at: Option<String>,
     /// What forms of pages carry; null for keys.
@@ -109,7 +114,7 @@ async fn me(call: Call) -> Result<Answer, ApiError> {
         Some(secret) if !call.parts.headers.contains_key(http::header::AUTHORIZATION) => {
             match operators::session(engine, secret).await {
                 Ok(session) => Some(session),
-                Err(AuthError::Invalid) => None,
+                Err(AuthError::Invalid | AuthError::NonceNeeded) => None,
                 Err(AuthError::Unavailable(error)) => return Err(failures::database(&error)),
             }
         }
@@ -118,6 +123,10 @@ async fn me(call: Call) -> Result<Answer, ApiError> {
     Ok(Answer::data(&OperatorBody {
         actor: scope.actor().to_owned(),
         email: session.as_ref().and_then(|session| session.email.clone()),
+        authenticated_at: session
+            .as_ref()
+            .filter(|session| session.authenticated_at.as_micros() > 0)
+            .map(|session| session.authenticated_at.to_string()),
         expires_at: session.as_ref().map(|session| session.expires_at.to_string()),
         form_token: session.as_ref().map(|session| operators::form_token(engine, session)),
     }))

@@ -128,7 +128,7 @@ async fn signed_in(call: &Call) -> Result<Option<Member>, ApiError> {
     let Some(secret) = caller::session_cookie(&call.app, &call.parts.headers) else { return Ok(None) };
     let found = match access::authenticate_session(call.app.engine(), secret).await {
         Ok(found) => found.with_corr_id(call.caller.corr_id()),
-        Err(AuthError::Invalid) => return Ok(None),
+        Err(AuthError::Invalid | AuthError::NonceNeeded) => return Ok(None),
         Err(AuthError::Unavailable(error)) => return Err(failures::database(&error)),
     };
     let CallerKind::User { session, memberships, .. } = found.kind() else { return Ok(None) };

@@ -6,6 +6,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tollgate_engine::Settings;
+use tollgate_engine::db::Kind;
+use tollgate_engine::testing::TestEngine;
+use tollgate_engine::tokens::dpop::Nonces;
+use tollgate_web::Mode;
 
 use crate::server::{Reply, Server};
 
@@ -69,7 +74,17 @@ fn proof(server: &Server, key: &Key, (method, path): (&str, &str), token: Option
 }
 
 async fn ask(server: &Server, scheme: &str, token: &str, proof: Option<&str>) -> Reply {
-    let request = server.client.post(format!("{}/api/quota/check", server.base)).body(r#"{"metric":"api_call"}"#);
+    ask_at(server, (&server.base, "/api/quota/check", r#"{"metric":"api_call"}"#), (scheme, token), proof).await
+}
+
+/// Sends a body to a path of a node.
+async fn ask_at(
+    server: &Server,
+    (base, path, body): (&str, &str, &str),
+    (scheme, token): (&str, &str),
+    proof: Option<&str>,
+) -> Reply {
+    let request = server.client.post(format!("{base}{path}")).body(body.to_owned());
     let mut request = request.header("content-type", "application/json");
     request = request.header("authorization", format!("{scheme} {token}"));
     if let Some(proof) = proof {
@@ -79,7 +94,11 @@ async fn ask(server: &Server, scheme: &str, token: &str, proof: Option<&str>) ->
 }
 
 async fn token(server: &Server, body: &Value, proof: Option<&str>) -> Reply {
-    let mut request = server.client.post(format!("{}/oauth/token", server.base)).body(body.to_string());
+    token_at(server, &server.base, body, proof).await
+}
+
+async fn token_at(server: &Server, base: &str, body: &Value, proof: Option<&str>) -> Reply {
+    let mut request = server.client.post(format!("{base}/oauth/token")).body(body.to_string());
     request = request.header("content-type", "application/json");
     if let Some(proof) = proof {
         request = request.header("dpop", proof);
@@ -89,6 +108,7 @@ async fn token(server: &Server, body: &Value, proof: Option<&str>) -> Reply {
 
 const TOKEN: (&str, &str) = ("POST", "/oauth/token");
 const CHECK: (&str, &str) = ("POST", "/api/quota/check");
+const RECORD: (&str, &str) = ("POST", "/api/usage/record");
 
 async fn activated(server: &Server, key: &Key) -> Value {
     server.operate("/api/orgs.create", &json!({"orgId": "org_acme", "name": "Acme", "ownerUserId": "u"})).await;
@@ -209,4 +229,104 @@ async fn a_bound_refresh_token_goes_on_with_its_key_only_and_a_thief_ends_nothin
     let asked = json!({"token": next.json()["access_token"]});
     let asked = server.post("/oauth/introspect", Some(tollgate_engine::testing::OPERATOR_KEY), &asked).await.json();
     assert_eq!(asked["cnf"]["jkt"].as_str().map(str::len), Some(43));
+}
+
+#[tokio::test]
+async fn a_nonce_is_offered_with_every_answer_to_a_proof_and_checked_where_it_comes() {
+    let server = Server::start("a_nonce_is_offered").await;
+    let key = Key::ed(7);
+    let granted = activated(&server, &key).await;
+    let access = text(&granted, "access_token");
+    let with = |nonce: Value| {
+        let mut claims = claims(&server, "POST", "/api/quota/check", Some(access));
+        claims["nonce"] = nonce;
+        key.sign(&key.header(), &claims)
+    };
+    let without = ask(&server, "DPoP", access, Some(&proof(&server, &key, CHECK, Some(access)))).await;
+    assert_eq!(without.status, 402, "none is needed");
+    let nonce = without.header("dpop-nonce").expect("a nonce for the next proof").to_owned();
+    let mut other = nonce.clone();
+    other.replace_range(nonce.len() - 1.., if nonce.ends_with('0') { "1" } else { "0" });
+    for bad in [json!(other), json!(""), json!("0.00"), json!(7), Value::Null] {
+        let refused = ask(&server, "DPoP", access, Some(&with(bad.clone()))).await;
+        assert_eq!(refused.status, 401, "{bad}");
+        assert!(refused.header("www-authenticate").unwrap().contains("error=\"use_dpop_nonce\""), "{bad}");
+        assert!(refused.header("dpop-nonce").is_some());
+    }
+    assert_eq!(ask(&server, "DPoP", access, Some(&with(json!(nonce)))).await.status, 402);
+    assert_eq!(server.get("/healthz", None).await.header("dpop-nonce"), None, "who proves nothing is told nothing");
+}
+
+#[tokio::test]
+async fn where_a_nonce_is_required_a_proof_without_one_is_sent_again_with_it() {
+    let required = |settings: &mut Settings| settings.dpop_nonces = Nonces::Required;
+    let server = Server::start_on("a_nonce_is_required", required, (Mode::Serve, |_, _| {})).await;
+    let key = Key::ec();
+    server.operate("/api/orgs.create", &json!({"orgId": "org_acme", "name": "Acme", "ownerUserId": "u"})).await;
+    let made = json!({"orgId": "org_acme", "siteDomain": "shop.example"});
+    let code = server.operate("/api/activation/codes.create", &made).await["code"].clone();
+    let grant = "urn:tollgate:oauth:grant-type:activation-code";
+    let body = json!({"grant_type": grant, "code": code, "site_url": "shop.example"});
+    let refused = token(&server, &body, Some(&proof(&server, &key, TOKEN, None))).await;
+    assert_eq!(
+        (refused.status, text(&refused.json(), "error")),
+        (400, "use_dpop_nonce"),
+        "and the code is as good as before"
+    );
+    let again = |nonce: &str, (method, path): (&str, &str), access: Option<&str>| {
+        let mut claims = claims(&server, method, path, access);
+        claims["nonce"] = json!(nonce);
+        key.sign(&key.header(), &claims)
+    };
+    let nonce = refused.header("dpop-nonce").unwrap();
+    let granted = token(&server, &body, Some(&again(nonce, TOKEN, None))).await;
+    assert_eq!(granted.status, 200, "{}", granted.text);
+    let answer = granted.json();
+    let access = text(&answer, "access_token");
+    let bare = ask(&server, "DPoP", access, Some(&proof(&server, &key, CHECK, Some(access)))).await;
+    assert!(bare.header("www-authenticate").unwrap().contains("use_dpop_nonce"));
+    let nonce = granted.header("dpop-nonce").unwrap();
+    assert_eq!(ask(&server, "DPoP", access, Some(&again(nonce, CHECK, Some(access)))).await.status, 402);
+}
+
+#[tokio::test]
+async fn what_changes_something_takes_a_proof_once_on_all_nodes() {
+    let Some(engine) = TestEngine::open(Kind::Postgres, "a_proof_on_two_nodes").await else { return };
+    let server = Server::start_at(engine, Mode::Serve, |_, _| {}).await;
+    let other = server.other_node().await;
+    let key = Key::ed(7);
+    let granted = activated(&server, &key).await;
+    let access = text(&granted, "access_token");
+    let shown = proof(&server, &key, RECORD, Some(access));
+    let record = r#"{"metric":"api_call","value":1,"request_id":"r"}"#;
+    let mut statuses = Vec::new();
+    for base in [&server.base, &other, &server.base] {
+        statuses.push(ask_at(&server, (base, RECORD.1, record), ("DPoP", access), Some(&shown)).await.status);
+    }
+    assert_eq!(statuses, [402, 401, 401]);
+    let refresh = json!({"grant_type": "refresh_token", "refresh_token": granted["refresh_token"]});
+    let shown = proof(&server, &key, TOKEN, None);
+    assert_eq!(token(&server, &refresh, Some(&shown)).await.status, 200);
+    let replayed = token_at(&server, &other, &refresh, Some(&shown)).await;
+    assert_eq!(
+        (replayed.status, text(&replayed.json(), "error")),
+        (400, "invalid_dpop_proof"),
+        "no successor for a thief"
+    );
+    // A check changes nothing and asks nobody: each node goes by its own memory.
+    let shown = proof(&server, &key, CHECK, Some(access));
+    let check = r#"{"metric":"api_call"}"#;
+    for (base, status) in [(&server.base, 402), (&server.base, 401), (&other, 402), (&other, 401)] {
+        let reply = ask_at(&server, (base, CHECK.1, check), ("DPoP", access), Some(&shown)).await;
+        assert_eq!(reply.status, status);
+    }
+    let nonce = ask(&server, "DPoP", access, Some(&shown)).await.header("dpop-nonce").unwrap().to_owned();
+    let mut claims = claims(&server, "POST", CHECK.1, Some(access));
+    claims["nonce"] = json!(nonce);
+    let with = key.sign(&key.header(), &claims);
+    assert_eq!(
+        ask_at(&server, (&other, CHECK.1, check), ("DPoP", access), Some(&with)).await.status,
+        402,
+        "a nonce is good on every node"
+    );
 }

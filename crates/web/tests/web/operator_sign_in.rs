@@ -11,6 +11,10 @@ use crate::server::{Reply, Server};
 
 /// A server whose operators sign in at a stand-in.
 async fn start(test: &str) -> (Server, StandIn) {
+    start_with(test, |_| {}).await
+}
+
+async fn start_with(test: &str, change: impl FnOnce(&mut tollgate_engine::Settings)) -> (Server, StandIn) {
     let now = tollgate_engine::clock::WallClock::system().now().as_micros() / 1_000_000;
     let stand_in = StandIn::start(now).await.unwrap();
     // The client is made where the TLS provider is there.
@@ -22,8 +26,11 @@ async fn start(test: &str) -> (Server, StandIn) {
     };
     let provider = Provider::new(settings).unwrap();
     let sign_in = SignIn { provider, emails: vec!["ops@gate.example".to_owned()], claim: "roles.tollgate".to_owned() };
-    let server = Server::start_on(test, |settings| settings.operator_sign_in = Some(sign_in), (Mode::Serve, |_, _| {}));
-    (server.await, stand_in)
+    let settings = |settings: &mut tollgate_engine::Settings| {
+        settings.operator_sign_in = Some(sign_in);
+        change(settings);
+    };
+    (Server::start_on(test, settings, (Mode::Serve, |_, _| {})).await, stand_in)
 }
 
 fn cookies(reply: &Reply) -> Vec<String> {
@@ -149,6 +156,62 @@ async fn without_a_provider_nobody_signs_in_as_operator() {
     let told = server.get("/api/auth/operator", Some(OPERATOR_KEY)).await.json();
     assert_eq!(
         told["data"],
-        json!({"actor": "operator:configured", "email": null, "expiresAt": null, "formToken": null})
+        json!({"actor": "operator:configured", "email": null, "authenticatedAt": null, "expiresAt": null, "formToken": null})
     );
+}
+
+/// Signs in with what follows the path; the session's cookie, or the status that refused it.
+async fn signed_in(server: &Server, with: &str) -> Result<String, u16> {
+    let (back, flow) = there_and_back(server, with).await;
+    let reply = get(server, &back, Some(&flow)).await;
+    if reply.status == 303 { Ok(pair(&cookies(&reply).remove(0))) } else { Err(reply.status) }
+}
+
+/// What an attempt to give money away comes to: refused for want of a fresh proof, or let in (and told that the body is wrong).
+async fn money(server: &Server, session: &str) -> (u16, String) {
+    let request = server.client.post(format!("{}/api/admin/credits.grant", server.base)).header("cookie", session);
+    let request = request.header("sec-fetch-site", "same-origin").header("content-type", "application/json");
+    let reply = server.send(request.body(json!({"nothing": 1}).to_string())).await;
+    (reply.status, reply.code())
+}
+
+#[tokio::test]
+async fn money_is_moved_only_by_whom_the_provider_has_just_asked_for_a_proof() {
+    let (server, stand_in) = start("money_by_oidc").await;
+    let step_up = || (403, "step_up_required".to_owned());
+    let let_in = || (422, "validation_failed".to_owned());
+    let now = server.engine.clock().wall.now().as_micros() / 1_000_000;
+    stand_in.sign_in(ops());
+    let session = signed_in(&server, "").await.unwrap();
+    assert_eq!(money(&server, &session).await, step_up(), "a provider that does not say when it asked proves nothing");
+    assert_eq!(get(&server, "/api/admin/orgs.list", Some(&session)).await.status, 200, "who is stale may read");
+    // It has a session of an hour ago, and tells so without being asked.
+    let told = |at: i64| json!({"sub": "1", "email": "ops@gate.example", "email_verified": true, "auth_time": at});
+    stand_in.sign_in(told(now - 3_600));
+    let session = signed_in(&server, "").await.unwrap();
+    assert_eq!(money(&server, &session).await, step_up(), "signing in here is no proof by itself");
+    stand_in.sign_in(told(now));
+    let session = signed_in(&server, "").await.unwrap();
+    assert_eq!(money(&server, &session).await, let_in());
+    // Sent there to prove it anew: the session of an hour ago does not do.
+    stand_in.sign_in(ops());
+    stand_in.set_asked(now - 3_600);
+    let session = signed_in(&server, "&fresh=true").await.unwrap();
+    assert_eq!(money(&server, &session).await, let_in());
+    let me = get(&server, "/api/auth/operator", Some(&session)).await.json();
+    assert!(me["data"]["authenticatedAt"].is_string(), "{me}");
+    for forged in [json!({"auth_time": now - 3_600}), json!({"auth_time": null}), json!({"auth_time": "now"})] {
+        stand_in.forge(forged.clone());
+        assert_eq!(signed_in(&server, "&fresh=true").await, Err(403), "{forged}");
+    }
+}
+
+#[tokio::test]
+async fn a_proof_of_an_operator_is_fresh_for_a_while_only() {
+    let stale =
+        |settings: &mut tollgate_engine::Settings| settings.limits.people.step_up_within = std::time::Duration::ZERO;
+    let (server, stand_in) = start_with("a_proof_is_fresh_for_a_while", stale).await;
+    stand_in.sign_in(ops());
+    let session = signed_in(&server, "&fresh=true").await.unwrap();
+    assert_eq!(money(&server, &session).await, (403, "step_up_required".to_owned()));
 }

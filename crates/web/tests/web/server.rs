@@ -16,7 +16,7 @@ pub(crate) struct Server {
     pub(crate) engine: TestEngine,
     pub(crate) base: String,
     pub(crate) client: reqwest::Client,
-    _stop: oneshot::Sender<()>,
+    stops: std::sync::Mutex<Vec<oneshot::Sender<()>>>,
 }
 
 /// An answer, read to its end.
@@ -50,24 +50,16 @@ impl Server {
 
     /// On an engine that is there, whatever its database.
     pub(crate) async fn start_at(engine: TestEngine, mode: Mode, change: impl FnOnce(&mut State, &Engine)) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
-        let mut state = State {
-            engine: engine.engine.clone(),
-            mode,
-            render_metrics: Arc::new(|| "tollgate_up 1\n".to_owned()),
-            time_machine: None,
-            demo: None,
-            version: "0.0.0-test".to_owned(),
-            base_url: "http://tollgate.test".to_owned(),
-            proxies: tollgate_web::Proxies::default(),
-        };
-        change(&mut state, &engine.engine);
-        let (stop, stopped) = oneshot::channel();
-        tokio::spawn(tollgate_web::serve(listener, state, async move {
-            let _ = stopped.await;
-        }));
-        Server { engine, base, client: client(), _stop: stop }
+        let (base, stop) = listen(&engine.engine, mode, change).await;
+        Server { engine, base, client: client(), stops: std::sync::Mutex::new(vec![stop]) }
+    }
+
+    /// Another node on the same PostgreSQL; where it listens, for as long as this one does.
+    pub(crate) async fn other_node(&self) -> String {
+        let engine = Engine::open(tollgate_engine::testing::settings(&self.engine.db)).await.unwrap();
+        let (base, stop) = listen(&engine, Mode::Serve, |_, _| {}).await;
+        self.stops.lock().unwrap().push(stop);
+        base
     }
 
     pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Reply {
@@ -124,6 +116,31 @@ pub(crate) fn with_key(request: reqwest::RequestBuilder, key: Option<&str>) -> r
         Some(key) => request.header("authorization", format!("Bearer {key}")),
         None => request,
     }
+}
+
+async fn listen(
+    engine: &Engine,
+    mode: Mode,
+    change: impl FnOnce(&mut State, &Engine),
+) -> (String, oneshot::Sender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let mut state = State {
+        engine: engine.clone(),
+        mode,
+        render_metrics: Arc::new(|| "tollgate_up 1\n".to_owned()),
+        time_machine: None,
+        demo: None,
+        version: "0.0.0-test".to_owned(),
+        base_url: "http://tollgate.test".to_owned(),
+        proxies: tollgate_web::Proxies::default(),
+    };
+    change(&mut state, engine);
+    let (stop, stopped) = oneshot::channel();
+    tokio::spawn(tollgate_web::serve(listener, state, async move {
+        let _ = stopped.await;
+    }));
+    (base, stop)
 }
 
 fn client() -> reqwest::Client {
