@@ -6,14 +6,18 @@ use crate::desk::{int, text};
 use crate::stripe;
 use crate::stripe::payment_methods::OFFERED;
 
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:40rem;padding:0 1rem;color:#1a1f36}\
-    h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}table{width:100%;border-collapse:collapse}\
-    td,th{text-align:left;padding:.35rem 0;border-bottom:1px solid #e3e8ee}td:last-child,th:last-child{text-align:right}\
+const STYLE: &str = ":root{color-scheme:light dark;--ink:#1a1f36;--quiet:#697386;--paper:#fff;--line:#e3e8ee;--edge:#c1c9d2;--act:#5851ea;\
+    --warn:#b3093c;--alarm:#fde9ee}\
+    @media(prefers-color-scheme:dark){:root{--ink:#e6e9f0;--quiet:#9aa5b8;--paper:#14171f;--line:#2b3140;--edge:#495266;--act:#7a73ff;\
+    --warn:#ff7b9c;--alarm:#3a1620}}\
+    body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:40rem;padding:0 1rem;color:var(--ink);background:var(--paper)}\
+    a{color:var(--act)}h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}table{width:100%;border-collapse:collapse}\
+    td,th{text-align:left;padding:.35rem 0;border-bottom:1px solid var(--line)}td:last-child,th:last-child{text-align:right}\
     label{display:block;margin:.3rem 0}input[type=text],input[type=email]{width:100%;padding:.4rem;box-sizing:border-box}\
-    button{font:inherit;padding:.45rem .9rem;border:1px solid #635bff;border-radius:6px;background:#635bff;color:#fff}\
-    button.plain{background:#fff;color:#1a1f36;border-color:#c1c9d2}form.inline{display:inline}\
-    fieldset{border:1px solid #e3e8ee;border-radius:6px;margin:1rem 0}\
-    .notice{border-left:4px solid #b3093c;padding:.4rem .8rem;background:#fde9ee}.quiet{color:#697386;font-size:.9rem}";
+    button{font:inherit;padding:.45rem .9rem;border:1px solid #5851ea;border-radius:6px;background:#5851ea;color:#fff}\
+    button.plain{background:var(--paper);color:var(--ink);border-color:var(--edge)}form.inline{display:inline}\
+    fieldset{border:1px solid var(--line);border-radius:6px;margin:1rem 0}\
+    .notice{border-left:4px solid var(--warn);padding:.4rem .8rem;background:var(--alarm)}.quiet{color:var(--quiet);font-size:.9rem}";
 
 /// A whole page; the title is printed as it stands, the content is HTML.
 pub(super) fn document(title: &str, content: &str) -> String {
