@@ -7,7 +7,7 @@ use tollgate_rules::ids::OrgKey;
 use tollgate_rules::time::Timestamp;
 
 use super::sql::{self, Open};
-use super::{Alert, Kind};
+use super::{Alert, Kind, digest};
 use crate::db::{Error, Lane};
 use crate::engine::Engine;
 use crate::jobs::{Failure, Outcome};
@@ -31,8 +31,8 @@ pub(crate) async fn job(engine: &Engine) -> Result<Outcome, Failure> {
             None => break,
         }
     }
-    engine.wake_workers();
     sum_up(engine).await?;
+    engine.wake_workers();
     Ok(Outcome::Again { at: engine.now().plus(EVERY) })
 }
 
@@ -90,7 +90,7 @@ fn letter(one: &Open, kind: Kind) -> Letter {
         .line(format!("The period ends {}.", one.period.end))
 }
 
-/// Sums up the days that are over and were not summed up yet. Doing it twice changes nothing.
+/// Sums up the days that are over and were not summed up yet; about the last of them the letters are written that were asked for.
 async fn sum_up(engine: &Engine) -> Result<(), Error> {
     let today = engine.now().as_seconds().div_euclid(DAY_SECONDS);
     let known = sql::last_day(&mut engine.db().read().await?).await?;
@@ -102,6 +102,9 @@ async fn sum_up(engine: &Engine) -> Result<(), Error> {
             let start = Timestamp::from_seconds(day * DAY_SECONDS);
             let end = Timestamp::from_seconds((day + 1) * DAY_SECONDS);
             sql::sum_up(&mut tx, (start, end), task.now()).await?;
+            if day + 1 == today {
+                digest::queue(&task, &mut tx, start).await?;
+            }
             tx.commit().await
         };
         engine.db().detached(write).await?;

@@ -2,8 +2,9 @@
 //!
 //! An alert is raised once per period, metric and kind: when half, four fifths or all of what is included and granted is used, and
 //! when the pace so far leads beyond it. The org's address gets a letter with the row, in the same transaction. A summary is one row per
-//! org, metric and day, made from the hourly rollups after the day is over.
+//! org, metric and day, made from the hourly rollups after the day is over; where the flag `usage_digest` is on, a letter tells of it.
 
+mod digest;
 mod job;
 mod list;
 pub(crate) mod sql;

@@ -9,7 +9,7 @@ use crate::access::OrgScope;
 use crate::db::{Arg, Connection, Error, Row, Statement, Tx};
 
 /// Every statement here.
-pub(crate) const ALL: &[&Statement] = &[&OPEN_COUNTERS, &INSERT, &LIST, &LAST_DAY, &SUM_UP, &SUMMARIES];
+pub(crate) const ALL: &[&Statement] = &[&OPEN_COUNTERS, &INSERT, &LIST, &LAST_DAY, &SUM_UP, &DAY_LINES, &SUMMARIES];
 
 /// A counter of an open period that something may be said about.
 #[derive(Debug, Clone)]
@@ -136,6 +136,54 @@ const SUM_UP: Statement = Statement::new(
 /// Sums up a day of all orgs.
 pub(super) async fn sum_up(tx: &mut Tx, (start, end): (Timestamp, Timestamp), now: Timestamp) -> Result<(), Error> {
     tx.execute(&SUM_UP, &[start.into(), end.into(), now.into()]).await.map(|_| ())
+}
+
+/// What an org used of a metric on one day, and where it stands.
+#[derive(Debug, Clone)]
+pub(super) struct DayLine {
+    pub(super) org_key: OrgKey,
+    pub(super) metric: Metric,
+    pub(super) units: i64,
+    pub(super) events: i64,
+    pub(super) period_key: String,
+    pub(super) used: i64,
+    /// What is included and granted; nothing where there is no limit.
+    pub(super) limit: Option<i64>,
+}
+
+/// An org's own flag counts before the one for all.
+const DAY_LINES: Statement = Statement::new(
+    "alerts.day_lines",
+    "SELECT s.org_key, s.metric, s.units, s.events, h.period_key, c.used, c.included + c.granted AS unit_limit
+     FROM usage_summaries AS s
+     JOIN ledger_heads AS h ON h.org_key = s.org_key
+     JOIN usage_counters AS c ON c.org_key = h.org_key AND c.period_no = h.period_no AND c.metric = s.metric
+     LEFT JOIN operator_flags AS own ON own.org_key = s.org_key AND own.name = 'usage_digest'
+     LEFT JOIN operator_flags AS everybody ON everybody.org_key = 0 AND everybody.name = 'usage_digest'
+     WHERE s.day = $1 AND s.org_key > $2 AND COALESCE(own.value, everybody.value) = 'true'
+     ORDER BY s.org_key, s.metric
+     LIMIT $3",
+);
+
+/// The lines of a day of the orgs after one, where a letter about it is wanted.
+pub(super) async fn day_lines(
+    connection: &mut Connection,
+    (day, after): (Timestamp, OrgKey),
+    limit: i64,
+) -> Result<Vec<DayLine>, Error> {
+    let rows = connection.all(&DAY_LINES, &[day.into(), after.0.into(), limit.into()]).await?;
+    let line = |row: &Row| {
+        Ok(DayLine {
+            org_key: OrgKey(row.i64("org_key")?),
+            metric: metric(row)?,
+            units: row.i64("units")?,
+            events: row.i64("events")?,
+            period_key: row.text("period_key")?,
+            used: row.i64("used")?,
+            limit: row.opt_i64("unit_limit")?,
+        })
+    };
+    rows.iter().map(line).collect()
 }
 
 const SUMMARIES: Statement = Statement::new(

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+use tollgate_rules::access::Permission;
 use tollgate_rules::catalog::Included;
 use tollgate_rules::period::Period;
 use tollgate_rules::time::Timestamp;
 
 use super::{Kind, job, list, summaries};
 use crate::db::Statement;
+use crate::flags::{self, Subject};
 use crate::ledger::tests::stage::{org, recorded, rights};
 use crate::on_both;
 use crate::paging::Paging;
@@ -67,5 +70,37 @@ on_both! {
         job(&engine).await.unwrap();
         let found = days().await;
         assert_eq!(found.iter().map(|day| (day.units, day.events)).collect::<Vec<_>>(), [(1, 1)]);
+    }
+
+    async fn a_day_is_told_of_once_to_orgs_that_are_to_be_told(engine: TestEngine) {
+        let told = org(&engine, "acme", rights(Included::Units(100))).await;
+        let silent = org(&engine, "umbrella", rights(Included::Units(100))).await;
+        let operator = engine.operator().require_operator(Permission::FlagsOperate).unwrap();
+        let set = async |subject: Subject, on: serde_json::Value| {
+            let changes = serde_json::Map::from_iter([(flags::USAGE_DIGEST.to_owned(), on)]);
+            flags::write(&engine, &operator, &subject, changes).await
+        };
+        assert!(matches!(set(Subject::Global, json!("yes")).await, Err(flags::Error::Invalid { .. })));
+        set(Subject::Global, json!(true)).await.unwrap();
+        set(Subject::Org(silent.org_id().clone()), json!(false)).await.unwrap();
+        let mut tx = engine.engine.db().begin(crate::db::Lane::Control).await.unwrap();
+        for scope in [&told, &silent] {
+            tx.execute(&ADDRESS, &[scope.org_key().0.into()]).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let letters = async || {
+            let mut read = engine.engine.db().read().await.unwrap();
+            read.one(&LETTERS, &[]).await.unwrap().i64("letters").unwrap()
+        };
+        recorded(&engine, &told, "a", 7).await;
+        recorded(&engine, &silent, "b", 9).await;
+        engine.set_now(START.plus(Duration::from_secs(86_400)));
+        for _ in 0..2 {
+            job(&engine).await.unwrap();
+        }
+        assert_eq!(letters().await, 1, "one org, one day, one letter");
+        engine.set_now(START.plus(Duration::from_secs(2 * 86_400)));
+        job(&engine).await.unwrap();
+        assert_eq!(letters().await, 1, "nothing was used, nothing is told");
     }
 }

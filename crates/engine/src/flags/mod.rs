@@ -1,6 +1,7 @@
 //! Operator flags: a JSON map for all orgs and one per org. Table `operator_flags`.
 //!
-//! An org sees the global map with its own on top. `strict_quota` = false is shadow mode: decide, count, mark, let pass.
+//! An org sees the global map with its own on top. `strict_quota` = false is shadow mode: decide, count, mark, let pass;
+//! `usage_digest` = true is a daily letter.
 //! Invariant: a change of a flag that decisions read takes effect with its transaction (the ledger's head is resolved anew).
 
 mod decide_anew;
@@ -22,6 +23,9 @@ pub use write::write;
 
 /// Decide strictly (the default), or only mark what would be denied.
 pub const STRICT_QUOTA: &str = "strict_quota";
+
+/// Whether owners and billing members get a letter about each day's usage (false when it is not set).
+pub const USAGE_DIGEST: &str = "usage_digest";
 
 /// The `org_key` of flags for all orgs.
 pub(crate) const GLOBAL: i64 = 0;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Error, GLOBAL, STRICT_QUOTA, Subject, sql};
+use super::{Error, GLOBAL, STRICT_QUOTA, Subject, USAGE_DIGEST, sql};
 use crate::access::{OperatorScope, OrgScope};
 use crate::audit;
 use crate::db::{Lane, Tx};
@@ -98,7 +98,7 @@ fn check(engine: &Engine, name: &str, value: &Value) -> Result<(), Error> {
     if !well_named {
         return rule("a name is 1 to 64 of a-z 0-9 _");
     }
-    if name == STRICT_QUOTA && !(value.is_boolean() || value.is_null()) {
+    if [STRICT_QUOTA, USAGE_DIGEST].contains(&name) && !(value.is_boolean() || value.is_null()) {
         return rule("true, false or null");
     }
     if value.to_string().len() > engine.limits().flag_bytes_max {

@@ -41,7 +41,7 @@ const ORG: Statement = Statement::new(
 );
 
 /// What the org is called, and who is told: its owners and billing members, else its own address, else its customer's.
-pub(super) async fn readers(tx: &mut Tx, org_key: OrgKey) -> Result<(String, Vec<String>), Error> {
+pub(crate) async fn readers(tx: &mut Tx, org_key: OrgKey) -> Result<(String, Vec<String>), Error> {
     let org = tx.one(&ORG, &[org_key.0.into()]).await?;
     let rows = tx.all(&READERS, &[org_key.0.into()]).await?;
     let mut readers: Vec<String> = rows.iter().map(|row| row.text("email")).collect::<Result<_, _>>()?;

@@ -52,7 +52,8 @@ struct FlagsBody {
 
 /// Merges flags key by key
 ///
-/// `strict_quota` false is shadow mode: decide, count, mark what would be denied, let pass.
+/// `strict_quota` false is shadow mode: decide, count, mark what would be denied, let pass. `usage_digest` true sends owners and billing
+/// members a letter about each day.
 #[utoipa::path(put, path = "/api/admin/flags", tag = "admin", request_body = FlagsBody,
     responses((status = 200, description = "The map after it", body = Object)))]
 async fn write(call: Call) -> Result<Answer, ApiError> {
