@@ -23,6 +23,7 @@ mod tx;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 
 use secrecy::SecretString;
@@ -195,6 +196,8 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
+        // Boxed, so that the machinery of a task is compiled once per outcome, not once for each of the hundreds of writes.
+        let write: Pin<Box<dyn Future<Output = Result<T, E>> + Send>> = Box::pin(write);
         match tokio::spawn(write.in_current_span()).await {
             Ok(outcome) => outcome,
             Err(join) => Err(Error::Bug(format!("a detached write ended abnormally: {join}")).into()),

@@ -6,6 +6,8 @@
 use std::fmt::Write as _;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -151,20 +153,20 @@ impl Call {
     }
 }
 
+/// What a handler gives: boxed, so that all that stands around handlers is compiled once, not once for each route.
+pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Answer, ApiError>> + Send>>;
+/// A route's handler.
+pub(crate) type Handler = Arc<dyn Fn(Call) -> Answering + Send + Sync>;
+
 /// Answers one request.
-pub(crate) async fn run<H, F>(app: App, spec: Spec, request: Request, handler: H) -> Response
-where
-    H: Fn(Call) -> F,
-    F: Future<Output = Result<Answer, ApiError>> + Send + 'static,
-{
+pub(crate) async fn run(app: App, spec: Spec, request: Request, handler: Handler) -> Response {
     let started = app.tick();
     let request_id = app.request_ids().of(request.headers());
     let wants_problem = accepts_problem(request.headers());
     let proves = request.headers().contains_key("dpop");
     let mut timing = Timing::default();
     let span = span_of(spec.access, &request, &request_id);
-    // On the heap at once: the layers around it would otherwise copy the whole state machine from one to the next.
-    let answering = Box::pin(answered(&app, spec, request, &request_id, &mut timing, handler)).instrument(span.clone());
+    let answering = answered(&app, spec, request, &request_id, &mut timing, &handler).instrument(span.clone());
     let outcome = AssertUnwindSafe(answering).catch_unwind().await;
     let answer = match outcome {
         Ok(Ok(answer)) => answer,
@@ -210,18 +212,14 @@ fn span_of(access: Access, request: &Request, request_id: &RequestId) -> Span {
     )
 }
 
-async fn answered<H, F>(
+async fn answered(
     app: &App,
     spec: Spec,
     request: Request,
     request_id: &RequestId,
     timing: &mut Timing,
-    handler: H,
-) -> Result<Answer, ApiError>
-where
-    H: Fn(Call) -> F,
-    F: Future<Output = Result<Answer, ApiError>> + Send + 'static,
-{
+    handler: &Handler,
+) -> Result<Answer, ApiError> {
     let started = app.tick();
     let (parts, stream) = request.into_parts();
     let caller = caller::identify(app, spec.access, &parts, request_id).await?;

@@ -28,10 +28,13 @@ mod serve;
 mod state;
 mod strict;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{Request, State as Extract};
 
 use crate::api_error::Shape;
+use crate::call::Handler;
 use crate::routes::{Access, Route, Spec};
 use crate::state::App;
 
@@ -51,14 +54,13 @@ pub fn router(state: State) -> Router {
             router = router.route(path, route.handler.clone());
         }
     }
-    let no_route = |Extract(app): Extract<App>, request: Request| {
-        let spec = unmatched(&request);
-        call::run(app, spec, request, call::no_route)
+    let unmatched = |handler: Handler| {
+        move |Extract(app): Extract<App>, request: Request| {
+            let spec = unmatched(&request);
+            call::run(app, spec, request, Arc::clone(&handler))
+        }
     };
-    let no_method = |Extract(app): Extract<App>, request: Request| {
-        let spec = unmatched(&request);
-        call::run(app, spec, request, call::no_method)
-    };
+    let (no_route, no_method) = (unmatched(routes::boxed(call::no_route)), unmatched(routes::boxed(call::no_method)));
     router.fallback(no_route).method_not_allowed_fallback(no_method).with_state(app)
 }
 

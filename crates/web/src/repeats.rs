@@ -3,8 +3,6 @@
 //! Answers that hold a secret (a new API key) are kept sealed with the caller's own credential, of which the database knows
 //! only the hash: whoever reads the table cannot read the secret, the caller's repeat can.
 
-use std::future::Future;
-
 use aws_lc_rs::{aead, hmac};
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
@@ -12,7 +10,7 @@ use tollgate_engine::idempotency::{self, Begun, Stored, Ticket};
 
 use crate::answer::{Answer, JSON};
 use crate::api_error::ApiError;
-use crate::call::{Call, accepts_problem};
+use crate::call::{Call, Handler, accepts_problem};
 use crate::routes::Repeats;
 use crate::{errors, failures};
 
@@ -24,11 +22,7 @@ const KEY_BYTES_MAX: usize = 255;
 const SEALED: &str = "sealed:";
 
 /// Runs the handler at most once per key.
-pub(crate) async fn once<H, F>(call: Call, repeats: Repeats, handler: H) -> Result<Answer, ApiError>
-where
-    H: Fn(Call) -> F,
-    F: Future<Output = Result<Answer, ApiError>> + Send + 'static,
-{
+pub(crate) async fn once(call: Call, repeats: Repeats, handler: &Handler) -> Result<Answer, ApiError> {
     let key = key_of(&call)?;
     let route = format!("{} {}", call.parts.method, call.parts.uri);
     let asked = idempotency::Call { key: &key, route: &route, body: &call.body };

@@ -2,8 +2,11 @@
 //! it is declared beside the handler, enforced before it, and printed into the OpenAPI document.
 
 use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
 
 use axum::extract::{Request, State};
+use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use tollgate_rules::access::Permission;
 use utoipa::__dev::{SchemaReferences, Tags};
@@ -14,7 +17,7 @@ use utoipa::openapi::{HttpMethod, RefOr};
 use crate::answer::Answer;
 use crate::api_error::{ApiError, Shape};
 use crate::body;
-use crate::call::{self, Call};
+use crate::call::{self, Call, Handler};
 use crate::state::App;
 
 /// Who may call a route.
@@ -127,7 +130,6 @@ impl Route {
         F: Future<Output = Result<Answer, ApiError>> + Send + 'static,
     {
         let methods = P::methods();
-        let serve = move |State(app): State<App>, request: Request| call::run(app, spec, request, handler);
         let filter = methods.iter().map(filter_of).reduce(MethodFilter::or).unwrap_or(MethodFilter::GET);
         let mut schemas = Vec::new();
         P::schemas(&mut schemas);
@@ -142,7 +144,7 @@ impl Route {
             operation,
             schemas,
             refusals: Vec::new(),
-            handler: on(filter, serve),
+            handler: on(filter, serving(spec, boxed(handler))),
             in_dev_only: false,
         }
     }
@@ -164,6 +166,23 @@ impl Route {
         self.in_dev_only = true;
         self
     }
+}
+
+/// A handler of any type as the one type of all.
+pub(crate) fn boxed<H, F>(handler: H) -> Handler
+where
+    H: Fn(Call) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<Answer, ApiError>> + Send + 'static,
+{
+    Arc::new(move |call| Box::pin(handler(call)))
+}
+
+/// What the router calls for a handler. It does not depend on the handler's type, nor does anything around it.
+fn serving(
+    spec: Spec,
+    handler: Handler,
+) -> impl Fn(State<App>, Request) -> Pin<Box<dyn Future<Output = Response> + Send>> + Clone + Send + Sync + 'static {
+    move |State(app), request| Box::pin(call::run(app, spec, request, Arc::clone(&handler)))
 }
 
 impl Spec {
