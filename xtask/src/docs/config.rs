@@ -10,8 +10,18 @@ use crate::failure::{Failure, Outcome};
 use crate::workspace;
 
 pub(super) fn document() -> Outcome<Document> {
-    let output = Command::new(workspace::cargo())
-        .args(["run", "--quiet", "--locked", "--package", "tollgate", "--", "config", "reference"])
+    // With the whole workspace's features, as the tests build it: nothing is compiled twice.
+    let built = Command::new(workspace::cargo())
+        .args(["build", "--quiet", "--locked", "--workspace", "--bin", "tollgate"])
+        .current_dir(workspace::root())
+        .status()
+        .map_err(Failure::during("building tollgate"))?;
+    if !built.success() {
+        return Err(Failure::new("tollgate does not compile"));
+    }
+    let own = std::env::current_exe().map_err(Failure::during("finding this program"))?;
+    let output = Command::new(own.with_file_name("tollgate"))
+        .args(["config", "reference"])
         .current_dir(workspace::root())
         .output()
         .map_err(Failure::during("running tollgate config reference"))?;
