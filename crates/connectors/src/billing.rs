@@ -127,6 +127,16 @@ impl Billing {
         Ok(translate::customer(&self.stripe()?.update_customer(key, id.as_str(), change).await?.value)?)
     }
 
+    /// Deletes a customer for good; its subscriptions end there, its invoices stay.
+    ///
+    /// # Errors
+    /// See [`Error`]; `Missing` when it is gone already.
+    pub async fn delete_customer(&self, _key: &IdempotencyKey, id: &CustomerId) -> Result<(), Error> {
+        // Stripe takes no key on DELETE: the second one finds nothing.
+        self.stripe()?.delete_customer(id.as_str()).await?;
+        Ok(())
+    }
+
     /// Fetches a product.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //! `BuiltIn` needs nothing: our own tables do. `Clerk` keeps them at Clerk, and our tables follow.
 
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use tollgate_rules::access::Role;
 use tollgate_rules::ids::{OrgId, UserId};
 use tollgate_rules::time::Timestamp;
@@ -43,7 +44,7 @@ pub struct UserFact {
 }
 
 /// An organization as told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrgFact {
     /// The organization.
     pub org_id: OrgId,
@@ -56,7 +57,7 @@ pub struct OrgFact {
 }
 
 /// A membership as told, with the organization it is in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MembershipFact {
     /// Its id.
     pub membership_id: String,
@@ -270,6 +271,22 @@ impl Identity {
     /// [`Error`].
     pub async fn memberships(&self, org_id: &OrgId, offset: u32) -> Result<Listed<MembershipFact>, Error> {
         self.clerk()?.memberships(org_id, offset).await
+    }
+
+    /// Gives a member another role; the same again changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where they are none, and the others.
+    pub async fn set_role(&self, org_id: &OrgId, user_id: &UserId, role: Role) -> Result<MembershipFact, Error> {
+        self.clerk()?.set_role(org_id, user_id, role).await
+    }
+
+    /// Takes a member out; the membership as it ended.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where they are none (any more), and the others.
+    pub async fn remove_member(&self, org_id: &OrgId, user_id: &UserId) -> Result<MembershipFact, Error> {
+        self.clerk()?.remove_member(org_id, user_id).await
     }
 
     /// Invites somebody; the letter is the other side's.

@@ -23,6 +23,8 @@ struct State {
     jwks: Value,
     organizations: Vec<Value>,
     memberships: BTreeMap<String, Vec<Value>>,
+    /// Whether changes of members are refused, as for the last one with the right to manage.
+    refuses_members: bool,
     #[serde(skip)]
     invitations: Vec<Value>,
     #[serde(skip)]
@@ -77,6 +79,7 @@ impl Room {
                 let none = Vec::new();
                 page(state.memberships.get(*id).unwrap_or(&none), call.query)
             }
+            ("PATCH" | "DELETE", ["organizations", id, "memberships", user]) => state.change_member(id, user, call),
             ("POST", ["organizations", id, "invitations"]) => state.invite(id, call),
             ("POST", ["organizations", id, "invitations", invitation, "revoke"]) => {
                 state.revoke(id, invitation, call.now_millis)
@@ -127,6 +130,31 @@ impl State {
         good(&organization)
     }
 
+    /// `PATCH` gives a role, `DELETE` takes the member out; both answer the membership.
+    fn change_member(&mut self, org: &str, user: &str, call: &Call<'_>) -> Answer {
+        if self.refuses_members {
+            return problem(422, "organization_minimum_permissions_needed");
+        }
+        let members = self.memberships.entry(org.to_owned()).or_default();
+        let Some(place) = members.iter().position(|member| member["public_user_data"]["user_id"] == user) else {
+            return problem(404, "resource_not_found");
+        };
+        if call.method == Method::DELETE {
+            return good(&members.remove(place));
+        }
+        let asked = serde_json::from_slice::<Value>(call.body).unwrap_or_default();
+        let Some(role) = asked["role"].as_str().filter(|role| role.starts_with("org:")) else {
+            return problem(422, "form_param_missing");
+        };
+        let member = &mut members[place];
+        if member["role"] != role {
+            let before = member["updated_at"].as_i64().unwrap_or_default();
+            member["role"] = json!(role);
+            member["updated_at"] = json!(call.now_millis.max(before + 1));
+        }
+        good(member)
+    }
+
     fn replace(&mut self, call: &Call<'_>) -> Answer {
         if call.method == Method::PUT {
             let Ok(state) = serde_json::from_slice::<State>(call.body) else {
@@ -134,7 +162,8 @@ impl State {
             };
             *self = State { calls: self.calls, ..state };
         }
-        good(&json!({ "calls": self.calls, "invitations": self.invitations, "organizations": self.organizations }))
+        good(&json!({ "calls": self.calls, "invitations": self.invitations, "organizations": self.organizations,
+            "memberships": self.memberships }))
     }
 
     fn invite(&mut self, org: &str, call: &Call<'_>) -> Answer {

@@ -104,7 +104,12 @@ impl ApiError {
 
     /// 503 with a moment to wait.
     pub(crate) fn unavailable() -> Self {
-        Self::new(&errors::STORE_UNAVAILABLE, "The store cannot answer right now; nothing was decided.").retry_after(1)
+        Self::unavailable_with("The store cannot answer right now; nothing was decided.")
+    }
+
+    /// The same in other words.
+    pub(crate) fn unavailable_with(message: &str) -> Self {
+        Self::new(&errors::STORE_UNAVAILABLE, message).retry_after(1)
     }
 
     /// 500; the log has the cause under the request's id.

@@ -1,5 +1,5 @@
 //! Asks Clerk's Backend API. Reads are sent again when they fail in passing; an invitation is too (Clerk refuses a second one for
-//! the same address, which is then looked at as it is). Clerk knows no idempotency keys: an organization carries a mark of its request,
+//! the same address, which is then looked at as it is), and so is a change of a membership, which says how it is to be. Clerk knows no idempotency keys: an organization carries a mark of its request,
 //! and is looked for by it before it is asked for again.
 
 use std::fmt;
@@ -11,7 +11,8 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
-use tollgate_rules::ids::OrgId;
+use tollgate_rules::access::Role;
+use tollgate_rules::ids::{OrgId, UserId};
 
 use super::{translate, wire};
 use crate::Pacing;
@@ -172,6 +173,29 @@ impl Client {
         let path = format!("/v1/organizations/{org}/memberships?limit={PAGE}&offset={offset}&order_by=%2Bcreated_at");
         let page = parsed(&self.send(Method::GET, &path, None).await?)?;
         Ok(translate::listed(page, translate::membership))
+    }
+
+    pub(crate) async fn set_role(&self, org_id: &OrgId, user_id: &UserId, role: Role) -> Result<MembershipFact, Error> {
+        let body = wire::NewRole { role: translate::role_word(role) };
+        let body = serde_json::to_vec(&body).map_err(|error| Error::Refused(error.to_string()))?;
+        self.change_member(Method::PATCH, org_id, user_id, Some(body)).await
+    }
+
+    pub(crate) async fn remove_member(&self, org_id: &OrgId, user_id: &UserId) -> Result<MembershipFact, Error> {
+        self.change_member(Method::DELETE, org_id, user_id, None).await
+    }
+
+    async fn change_member(
+        &self,
+        method: Method,
+        org_id: &OrgId,
+        user_id: &UserId,
+        body: Option<Vec<u8>>,
+    ) -> Result<MembershipFact, Error> {
+        let (org, user) = (path_segment(org_id.as_str()), path_segment(user_id.as_str()));
+        let path = format!("/v1/organizations/{org}/memberships/{user}");
+        let told: wire::Membership = parsed(&self.send(method, &path, body).await?)?;
+        translate::membership(told).map_err(Error::Refused)
     }
 
     pub(crate) async fn invite(&self, invite: &Invite<'_>) -> Result<InvitationFact, Error> {

@@ -85,6 +85,12 @@ pub(super) struct Page {
     pub(super) total_count: u32,
 }
 
+/// A membership's role to be.
+#[derive(Debug, Serialize)]
+pub(super) struct NewRole {
+    pub(super) role: String,
+}
+
 #[derive(Debug, Serialize)]
 pub(super) struct NewInvitation<'a> {
     pub(super) email_address: &'a str,

@@ -98,6 +98,10 @@ impl Client {
         self.post(key, &format!("/v1/customers/{}", path_segment(id)), body).await
     }
 
+    pub(crate) async fn delete_customer(&self, id: &str) -> Result<Answer<wire::Customer>, Error> {
+        self.delete(&format!("/v1/customers/{}", path_segment(id)), Form::new()).await
+    }
+
     pub(crate) async fn product(&self, id: &str) -> Result<Answer<wire::Product>, Error> {
         self.get(&format!("/v1/products/{}", path_segment(id)), Form::new()).await
     }

@@ -2,15 +2,19 @@
 
 use tollgate_rules::ids::OrgKey;
 
+use super::outside::{self, Outside};
 use super::{batches, sql};
 use crate::audit::{self, Of};
 use crate::db::{Error, Lane};
 use crate::engine::Engine;
 
 /// Erases what a closed org and its people were called, wrote and were written to. Its public id, its ledger, its invoices'
-/// numbers and its journal's chain stay.
+/// numbers and its journal's chain stay. Its customer at billing goes first: while billing does not answer, nothing is erased here.
 pub(super) async fn erase(engine: &Engine, org_key: OrgKey) -> Result<(), Error> {
-    for statement in sql::OF_ORG {
+    if outside::delete_customer(engine, org_key).await? == Outside::Waits {
+        return Ok(());
+    }
+    for statement in super::OF_ORG {
         batches(engine, statement, sql::Subject::Org(org_key.0)).await?;
     }
     while journal(engine, org_key).await? {}

@@ -2,6 +2,7 @@
 
 use tollgate_rules::ids::OrgKey;
 
+use super::outside::{self, Outside};
 use super::{batches, sql};
 use crate::audit::{self, Of};
 use crate::db::{Error, Lane};
@@ -9,11 +10,14 @@ use crate::engine::Engine;
 
 /// Erases what is stored about a person whose account is closed: what is left is an id that nobody can look up.
 pub(super) async fn erase(engine: &Engine, person: &sql::Person) -> Result<(), Error> {
-    for statement in sql::OF_PERSON {
+    for statement in super::OF_PERSON {
         batches(engine, statement, sql::Subject::Text(person.user_id.clone())).await?;
     }
     if let Some(email) = &person.email {
-        for statement in sql::OF_ADDRESS {
+        if outside::forget_address(engine, email).await? == Outside::Waits {
+            return Ok(());
+        }
+        for statement in super::OF_ADDRESS {
             batches(engine, statement, sql::Subject::Text(email.clone())).await?;
         }
         let subject = engine.sealer().mac("sign-in", email);

@@ -1,47 +1,24 @@
 //! Statements that erase. Each takes a subject and a number of rows, and finds nothing more once it is done.
 
-use tollgate_rules::ids::OrgKey;
+pub(crate) mod org;
+pub(crate) mod person;
+
+use tollgate_rules::ids::{CustomerId, OrgKey};
 use tollgate_rules::time::Timestamp;
 
 use crate::db::{Connection, Error, Statement, Tx};
 
-/// Every statement here.
+/// Every statement that is in none of the lists of `org` and `person`.
 pub(crate) const ALL: &[&Statement] = &[
     &PEOPLE_DUE,
     &ORGS_DUE,
     &MARK_PERSON,
     &MARK_ORG,
-    &RECOVERY_CODES,
-    &SESSIONS,
-    &CODES_OF_PERSON,
-    &CODES_OF_ADDRESS,
-    &INVITATIONS_OF_ADDRESS,
-    &MESSAGES_OF_ADDRESS,
-    &CHECKOUTS_OF_ADDRESS,
     &ATTEMPTS,
-    &LEDGER_WORDS,
-    &REFRESH_TOKENS,
-    &FAMILIES,
-    &CODES,
-    &SITES,
-    &INVITATIONS,
-    &MEMBERSHIPS,
-    &KEYS,
-    &CUSTOMERS,
-    &INVOICES,
-    &OPERATIONS,
-    &ADJUSTMENTS,
-    &OVERRIDES,
-    &GRANTS,
-    &INCIDENTS,
-    &QUOTES,
-    &REPEATS,
-    &LETTERS,
-    &MESSAGES,
-    &JOBS,
-    &FLAGS,
-    &DELIVERIES_TO_US,
-    &CHECKOUTS,
+    &PAID_BY_ADDRESS,
+    &CUSTOMER_GONE,
+    &CUSTOMER_RENAMED,
+    &LATE_DELIVERIES,
 ];
 
 /// Whose rows a statement erases.
@@ -125,45 +102,6 @@ pub(super) async fn mark_org(tx: &mut Tx, org_key: OrgKey, at: Timestamp) -> Res
     Ok(tx.execute(&MARK_ORG, &[org_key.0.into(), at.into()]).await? == 1)
 }
 
-/// What there is by a person's id.
-pub(super) const OF_PERSON: &[&Statement] = &[&RECOVERY_CODES, &SESSIONS, &CODES_OF_PERSON];
-
-const RECOVERY_CODES: Statement = Statement::new(
-    "erasure.recovery_codes",
-    "DELETE FROM user_recovery_codes WHERE user_id = $1 AND code_hash IN (
-       SELECT code_hash FROM user_recovery_codes WHERE user_id = $1 ORDER BY code_hash LIMIT $2)",
-);
-const SESSIONS: Statement = Statement::new(
-    "erasure.sessions",
-    "DELETE FROM user_sessions WHERE session_id IN (
-       SELECT session_id FROM user_sessions WHERE user_id = $1 ORDER BY session_id LIMIT $2)",
-);
-const CODES_OF_PERSON: Statement = Statement::new(
-    "erasure.codes_of_person",
-    "DELETE FROM account_codes WHERE code_hash IN (
-       SELECT code_hash FROM account_codes WHERE user_id = $1 ORDER BY code_hash LIMIT $2)",
-);
-
-/// What there is by a person's address, in every org.
-pub(super) const OF_ADDRESS: &[&Statement] =
-    &[&CODES_OF_ADDRESS, &INVITATIONS_OF_ADDRESS, &MESSAGES_OF_ADDRESS, &CHECKOUTS_OF_ADDRESS];
-
-const CODES_OF_ADDRESS: Statement = Statement::new(
-    "erasure.codes_of_address",
-    "DELETE FROM account_codes WHERE code_hash IN (
-       SELECT code_hash FROM account_codes WHERE email = $1 ORDER BY code_hash LIMIT $2)",
-);
-const INVITATIONS_OF_ADDRESS: Statement = Statement::new(
-    "erasure.invitations_of_address",
-    "UPDATE invitations SET email = '', revoked_at = COALESCE(revoked_at, accepted_at, created_at)
-     WHERE code_hash IN (SELECT code_hash FROM invitations WHERE email = $1 ORDER BY code_hash LIMIT $2)",
-);
-const MESSAGES_OF_ADDRESS: Statement = Statement::new(
-    "erasure.messages_of_address",
-    "UPDATE webhook_messages SET data = REPLACE(data, $1, 'erased')
-     WHERE message_id IN (
-       SELECT message_id FROM webhook_messages WHERE REPLACE(data, $1, '') <> data ORDER BY message_id LIMIT $2)",
-);
 /// Failed sign-ins, by the keyed hash of the address.
 pub(super) const ATTEMPTS: Statement = Statement::new(
     "erasure.attempts",
@@ -171,176 +109,73 @@ pub(super) const ATTEMPTS: Statement = Statement::new(
        SELECT subject FROM sign_in_attempts WHERE subject = $1 ORDER BY subject LIMIT $2)",
 );
 
-/// What there is of an org, in an order that foreign keys allow.
-pub(super) const OF_ORG: &[&Statement] = &[
-    &LEDGER_WORDS,
-    &REFRESH_TOKENS,
-    &FAMILIES,
-    &CODES,
-    &SITES,
-    &INVITATIONS,
-    &MEMBERSHIPS,
-    &KEYS,
-    &CUSTOMERS,
-    &INVOICES,
-    &OPERATIONS,
-    &ADJUSTMENTS,
-    &OVERRIDES,
-    &GRANTS,
-    &INCIDENTS,
-    &QUOTES,
-    &REPEATS,
-    &LETTERS,
-    &MESSAGES,
-    &JOBS,
-    &FLAGS,
-    &DELIVERIES_TO_US,
-    &CHECKOUTS,
-];
+const PAID_BY_ADDRESS: Statement = Statement::new(
+    "erasure.paid_by_address",
+    "SELECT c.org_key, c.customer_id, CASE WHEN LOWER(o.email) = $1 THEN NULL ELSE o.email END AS contact
+     FROM customers c
+     JOIN organizations o ON o.org_key = c.org_key
+     WHERE LOWER(c.email) = $1 AND c.deleted = 0
+     ORDER BY c.org_key
+     LIMIT $2",
+);
 
-const LEDGER_WORDS: Statement = Statement::new(
-    "erasure.usage_events",
-    "UPDATE usage_events SET reason = NULL, source = 'erased'
-     WHERE org_key = $1 AND seq IN (
-       SELECT seq FROM usage_events WHERE org_key = $1 AND (reason IS NOT NULL OR source NOT IN ('api', 'erased')) ORDER BY seq LIMIT $2)",
+/// A customer whose invoices go to somebody's address.
+#[derive(Debug, Clone)]
+pub(super) struct Paid {
+    pub(super) org_key: OrgKey,
+    pub(super) customer_id: CustomerId,
+    /// The org's own address, where that is another one.
+    pub(super) contact: Option<String>,
+}
+
+pub(super) async fn paid_by_address(connection: &mut Connection, email: &str, rows: i64) -> Result<Vec<Paid>, Error> {
+    let rows = connection.all(&PAID_BY_ADDRESS, &[email.into(), rows.into()]).await?;
+    let read = |row: &crate::db::Row| {
+        let customer_id =
+            CustomerId::parse(&row.text("customer_id")?).map_err(|error| Error::Bug(error.to_string()))?;
+        Ok(Paid { org_key: OrgKey(row.i64("org_key")?), customer_id, contact: row.opt_text("contact")? })
+    };
+    rows.iter().map(read).collect()
+}
+
+const CUSTOMER_GONE: Statement = Statement::new(
+    "erasure.customer_gone",
+    "UPDATE customers SET deleted = 1, email = NULL, default_payment_method = NULL, updated_at = $3
+     WHERE org_key = $1 AND customer_id = $2 AND deleted = 0",
 );
-const REFRESH_TOKENS: Statement = Statement::new(
-    "erasure.refresh_tokens",
-    "DELETE FROM refresh_tokens
-     WHERE org_key = $1 AND token_hash IN (
-       SELECT token_hash FROM refresh_tokens WHERE org_key = $1 ORDER BY token_hash LIMIT $2)",
+
+/// Notes that billing has no such customer any more; false where that was known.
+pub(super) async fn customer_gone(tx: &mut Tx, org_key: OrgKey, id: &CustomerId, at: Timestamp) -> Result<bool, Error> {
+    Ok(tx.execute(&CUSTOMER_GONE, &[org_key.0.into(), id.as_str().into(), at.into()]).await? == 1)
+}
+
+const CUSTOMER_RENAMED: Statement = Statement::new(
+    "erasure.customer_renamed",
+    "UPDATE customers SET email = $3, updated_at = $4 WHERE org_key = $1 AND customer_id = $2",
 );
-const FAMILIES: Statement = Statement::new(
-    "erasure.token_families",
-    "DELETE FROM token_families
-     WHERE org_key = $1 AND family_id IN (
-       SELECT family_id FROM token_families WHERE org_key = $1 ORDER BY family_id LIMIT $2)",
-);
-const CODES: Statement = Statement::new(
-    "erasure.activation_codes",
-    "DELETE FROM activation_codes
-     WHERE org_key = $1 AND code_hash IN (
-       SELECT code_hash FROM activation_codes WHERE org_key = $1 ORDER BY code_hash LIMIT $2)",
-);
-const SITES: Statement = Statement::new(
-    "erasure.sites",
-    "DELETE FROM sites
-     WHERE org_key = $1 AND site_id IN (
-       SELECT site_id FROM sites WHERE org_key = $1 ORDER BY site_id LIMIT $2)",
-);
-const INVITATIONS: Statement = Statement::new(
-    "erasure.invitations",
-    "DELETE FROM invitations
-     WHERE org_key = $1 AND invitation_id IN (
-       SELECT invitation_id FROM invitations WHERE org_key = $1 ORDER BY invitation_id LIMIT $2)",
-);
-const MEMBERSHIPS: Statement = Statement::new(
-    "erasure.memberships",
-    "DELETE FROM memberships
-     WHERE org_key = $1 AND user_id IN (
-       SELECT user_id FROM memberships WHERE org_key = $1 ORDER BY user_id LIMIT $2)",
-);
-const KEYS: Statement = Statement::new(
-    "erasure.api_keys",
-    "UPDATE api_keys SET name = 'erased', secret_hint = ''
-     WHERE org_key = $1 AND key_id IN (
-       SELECT key_id FROM api_keys WHERE org_key = $1 AND (name <> 'erased' OR secret_hint <> '') ORDER BY key_id LIMIT $2)",
-);
-const CUSTOMERS: Statement = Statement::new(
-    "erasure.customers",
-    "UPDATE customers SET email = NULL, default_payment_method = NULL
-     WHERE org_key = $1 AND customer_id IN (
-       SELECT customer_id FROM customers WHERE org_key = $1 AND (email IS NOT NULL OR default_payment_method IS NOT NULL) ORDER BY customer_id LIMIT $2)",
-);
-const INVOICES: Statement = Statement::new(
-    "erasure.invoice_refs",
-    "UPDATE invoice_refs SET url = NULL
-     WHERE org_key = $1 AND invoice_id IN (
-       SELECT invoice_id FROM invoice_refs WHERE org_key = $1 AND url IS NOT NULL ORDER BY invoice_id LIMIT $2)",
-);
-const OPERATIONS: Statement = Statement::new(
-    "erasure.operations",
-    "UPDATE operations SET body = '{}', outcome = NULL, error = NULL
-     WHERE org_key = $1 AND operation_id IN (
-       SELECT operation_id FROM operations WHERE org_key = $1 AND state <> 'running' AND (body <> '{}' OR outcome IS NOT NULL OR error IS NOT NULL) ORDER BY operation_id LIMIT $2)",
-);
-const ADJUSTMENTS: Statement = Statement::new(
-    "erasure.adjustments",
-    "UPDATE adjustments SET reason = 'erased'
-     WHERE org_key = $1 AND adjustment_id IN (
-       SELECT adjustment_id FROM adjustments WHERE org_key = $1 AND reason <> 'erased' ORDER BY adjustment_id LIMIT $2)",
-);
-const OVERRIDES: Statement = Statement::new(
-    "erasure.overrides",
-    "UPDATE overrides SET reason = 'erased'
-     WHERE org_key = $1 AND override_id IN (
-       SELECT override_id FROM overrides WHERE org_key = $1 AND reason <> 'erased' ORDER BY override_id LIMIT $2)",
-);
-const GRANTS: Statement = Statement::new(
-    "erasure.grants",
-    "UPDATE grants SET reason = 'erased'
-     WHERE org_key = $1 AND grant_id IN (
-       SELECT grant_id FROM grants WHERE org_key = $1 AND reason <> 'erased' ORDER BY grant_id LIMIT $2)",
-);
-const INCIDENTS: Statement = Statement::new(
-    "erasure.incidents",
-    "UPDATE incidents SET detail = 'erased'
-     WHERE org_key = $1 AND incident_id IN (
-       SELECT incident_id FROM incidents WHERE org_key = $1 AND detail <> 'erased' ORDER BY incident_id LIMIT $2)",
-);
-const QUOTES: Statement = Statement::new(
-    "erasure.quotes",
-    "DELETE FROM quotes
-     WHERE org_key = $1 AND quote_id IN (
-       SELECT quote_id FROM quotes WHERE org_key = $1 ORDER BY quote_id LIMIT $2)",
-);
-const REPEATS: Statement = Statement::new(
-    "erasure.idempotency_keys",
-    "DELETE FROM idempotency_keys
-     WHERE org_key = $1 AND idempotency_key IN (
-       SELECT idempotency_key FROM idempotency_keys WHERE org_key = $1 ORDER BY idempotency_key LIMIT $2)",
-);
-const LETTERS: Statement = Statement::new(
-    "erasure.mail_outbox",
-    "DELETE FROM mail_outbox
-     WHERE org_key = $1 AND mail_id IN (
-       SELECT mail_id FROM mail_outbox WHERE org_key = $1 ORDER BY mail_id LIMIT $2)",
-);
-const MESSAGES: Statement = Statement::new(
-    "erasure.webhook_messages",
-    "UPDATE webhook_messages SET data = '{}'
-     WHERE org_key = $1 AND message_id IN (
-       SELECT message_id FROM webhook_messages WHERE org_key = $1 AND data <> '{}' ORDER BY message_id LIMIT $2)",
-);
-const JOBS: Statement = Statement::new(
-    "erasure.jobs",
-    "UPDATE jobs SET payload = 'null', last_error = NULL
-     WHERE org_key = $1 AND job_id IN (
-       SELECT job_id FROM jobs WHERE org_key = $1 AND state IN ('done', 'dead') AND (payload <> 'null' OR last_error IS NOT NULL) ORDER BY job_id LIMIT $2)",
-);
-const FLAGS: Statement = Statement::new(
-    "erasure.operator_flags",
-    "DELETE FROM operator_flags
-     WHERE org_key = $1 AND name IN (
-       SELECT name FROM operator_flags WHERE org_key = $1 ORDER BY name LIMIT $2)",
-);
-const DELIVERIES_TO_US: Statement = Statement::new(
-    "erasure.webhook_inbox",
+
+/// Notes where billing sends the org's invoices now.
+pub(super) async fn customer_renamed(
+    tx: &mut Tx,
+    (org_key, id): (OrgKey, &CustomerId),
+    email: Option<&str>,
+    at: Timestamp,
+) -> Result<(), Error> {
+    tx.execute(&CUSTOMER_RENAMED, &[org_key.0.into(), id.as_str().into(), email.into(), at.into()]).await.map(|_| ())
+}
+
+const LATE_DELIVERIES: Statement = Statement::new(
+    "erasure.late_deliveries",
     "UPDATE webhook_inbox SET payload = '{}', last_error = NULL
      WHERE inbox_id IN (
        SELECT i.inbox_id FROM webhook_inbox i
        JOIN customers c ON c.customer_id = i.customer_id
-       WHERE c.org_key = $1 AND i.state <> 'pending' AND (i.payload <> '{}' OR i.last_error IS NOT NULL)
+       JOIN organizations o ON o.org_key = c.org_key
+       WHERE o.erased_at > $1 AND i.state <> 'pending' AND (i.payload <> '{}' OR i.last_error IS NOT NULL)
        ORDER BY i.inbox_id LIMIT $2)",
 );
-const CHECKOUTS: Statement = Statement::new(
-    "erasure.checkouts",
-    "UPDATE checkouts SET email = 'erased', org_name = NULL
-     WHERE org_key = $1 AND checkout_id IN (
-       SELECT checkout_id FROM checkouts WHERE org_key = $1 AND (email <> 'erased' OR org_name IS NOT NULL) ORDER BY checkout_id LIMIT $2)",
-);
-const CHECKOUTS_OF_ADDRESS: Statement = Statement::new(
-    "erasure.checkouts_of_address",
-    "UPDATE checkouts SET email = 'erased'
-     WHERE checkout_id IN (SELECT checkout_id FROM checkouts WHERE email = $1 ORDER BY checkout_id LIMIT $2)",
-);
+
+/// Billing goes on telling about a customer after it was deleted: what is said then about orgs erased since `since` is not kept.
+pub(super) async fn late_deliveries(tx: &mut Tx, since: Timestamp, rows: i64) -> Result<u64, Error> {
+    tx.execute(&LATE_DELIVERIES, &[since.into(), rows.into()]).await
+}

@@ -14,6 +14,8 @@ use crate::db::Statement;
 use crate::testing::{START, TestEngine};
 use crate::{activation, audit, jobs, keys, members, on_both, orgs};
 
+mod outside;
+
 const PASSWORD: &str = "a long walk by the sea";
 const EMAIL: &str = "canary.person@example.com";
 
@@ -29,13 +31,18 @@ const TEXT_COLUMNS: Statement = Statement::split(
 
 /// Every column of every table that holds `canary`, in any spelling.
 async fn canaries(engine: &TestEngine) -> Vec<String> {
+    holding(engine, "%canary%").await
+}
+
+/// Every column of every table that holds something like this.
+async fn holding(engine: &TestEngine, like: &str) -> Vec<String> {
     let mut read = engine.db().read().await.unwrap();
     let columns = read.all(&TEXT_COLUMNS, &[]).await.unwrap();
     assert!(columns.len() > 100, "every table is looked through");
     let mut found = Vec::new();
     for row in columns {
         let (table, column) = (row.text("of_table").unwrap(), row.text("of_column").unwrap());
-        let sql = format!("SELECT COUNT(*) AS found FROM {table} WHERE LOWER({column}) LIKE '%canary%'");
+        let sql = format!("SELECT COUNT(*) AS found FROM {table} WHERE LOWER({column}) LIKE '{like}'");
         let statement: &'static Statement =
             Box::leak(Box::new(Statement::new("test.canaries", Box::leak(sql.into_boxed_str()))));
         if read.one(statement, &[]).await.unwrap().i64("found").unwrap() > 0 {

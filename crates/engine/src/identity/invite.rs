@@ -3,10 +3,8 @@
 use tollgate_connectors::identity::{Fact, InvitationFact, Invite};
 use tollgate_rules::access::Role;
 
-use super::Error;
-use super::apply::{self, After};
+use super::{Error, follow};
 use crate::access::OrgScope;
-use crate::db::{self, Lane};
 use crate::engine::Engine;
 
 /// Invites somebody into the scope's org.
@@ -16,7 +14,7 @@ use crate::engine::Engine;
 pub async fn invite(engine: &Engine, scope: &OrgScope, email: &str, role: Role) -> Result<InvitationFact, Error> {
     let inviter = scope.actor().strip_prefix("user:");
     let told = engine.identity().invite(&Invite { org_id: scope.org_id(), email, role, inviter }).await?;
-    write(engine, &told).await?;
+    follow::write(engine, Fact::Invitation(told.clone())).await?;
     Ok(told)
 }
 
@@ -30,17 +28,6 @@ pub async fn revoke_invitation(
     invitation_id: &str,
 ) -> Result<InvitationFact, Error> {
     let told = engine.identity().revoke_invitation(scope.org_id(), invitation_id).await?;
-    write(engine, &told).await?;
+    follow::write(engine, Fact::Invitation(told.clone())).await?;
     Ok(told)
-}
-
-/// What was answered is a fact like any other: the message about it changes nothing more.
-async fn write(engine: &Engine, told: &InvitationFact) -> Result<(), db::Error> {
-    let (task, fact) = (engine.clone(), Fact::Invitation(told.clone()));
-    let write = async move {
-        let mut tx = task.db().begin(Lane::Control).await?;
-        apply::apply(&task, &mut tx, &fact, &mut After::default()).await?;
-        tx.commit().await
-    };
-    engine.db().detached(write).await
 }

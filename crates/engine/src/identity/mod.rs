@@ -6,6 +6,7 @@
 //! was deleted is not revived by a late message; with every message lost, reconciliation ends at the same state.
 
 mod apply;
+mod follow;
 mod invite;
 mod org;
 mod receive;
@@ -14,6 +15,7 @@ pub(crate) mod sql;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use follow::{know_gone, take_in, take_out};
 pub use invite::{invite, revoke_invitation};
 pub(crate) use org::{make_org, org_there};
 pub use receive::{Delivery, Received, receive};

@@ -7,6 +7,7 @@ use tollgate_connectors::identity::{Fact, OrgFact};
 use tollgate_rules::time::Timestamp;
 
 use super::apply::{self, After};
+use super::follow::write;
 use super::{Error, is_elsewhere, sql};
 use crate::db::{self, Lane};
 use crate::engine::Engine;
@@ -82,20 +83,6 @@ async fn one_org(engine: &Engine, org: OrgFact, found: &mut Reconciled) -> Resul
     }
     found.drift += remove_others(engine, &org_id, present, began).await?;
     Ok(())
-}
-
-async fn write(engine: &Engine, fact: Fact) -> Result<u64, db::Error> {
-    let task = engine.clone();
-    let write = async move {
-        let mut tx = task.db().begin(Lane::Control).await?;
-        let mut after = After::default();
-        apply::apply(&task, &mut tx, &fact, &mut after).await?;
-        tx.commit().await?;
-        Ok::<_, db::Error>(after)
-    };
-    let after = engine.db().detached(write).await?;
-    after.carry_out(engine);
-    Ok(u64::from(after.changed))
 }
 
 /// Members of ours who are none there.

@@ -20,6 +20,8 @@ use crate::testing::{START, TestEngine};
 use crate::tokens::{Operators, Parties};
 use crate::{members, orgs};
 
+mod passing_on;
+
 const SECRET: &str = "whsec_dGhlIHNpZ25pbmcgc2VjcmV0IG9mIHRlc3Rz";
 
 struct Stage {

@@ -103,6 +103,14 @@ impl Signer {
     }
 }
 
+/// Whether a text has the shape of a receipt, whoever signed it.
+pub(super) fn is_whole(receipt: &str) -> bool {
+    let parts = receipt.strip_prefix("v1.").and_then(|rest| rest.split_once('.'));
+    parts.is_some_and(|(payload, mac)| {
+        !payload.is_empty() && URL_SAFE_NO_PAD.decode(mac).is_ok_and(|mac| mac.len() == 32)
+    })
+}
+
 impl Facts<'_> {
     fn payload(&self) -> String {
         let mut text = String::with_capacity(240);

@@ -1,7 +1,7 @@
 //! Who belongs to which org as what, and who was invited. Tables `memberships`, `invitations`.
 //!
 //! Invariants: an org always keeps an owner; nobody grants or takes away more than they hold; an invitation is accepted once, by
-//! a user whose verified address it names, under any concurrency; a change counts at the member's next call. Every change locks
+//! a user whose verified address it names, under any concurrency; a change counts at the member's next call; where somebody else keeps the members, it is told there too. Every change locks
 //! the org's row first, so that two owners cannot demote each other at once. A removed member's row stays and says when.
 
 mod accept;
@@ -10,6 +10,7 @@ mod elsewhere;
 mod invite;
 mod leave;
 mod list;
+mod pass_on;
 mod pending;
 mod remove;
 mod revoke;
@@ -21,7 +22,7 @@ mod transfer;
 use secrecy::SecretString;
 
 use tollgate_rules::access::Role;
-use tollgate_rules::ids::{OrgId, UserId};
+use tollgate_rules::ids::{OperationId, OrgId, UserId};
 use tollgate_rules::time::Timestamp;
 
 use crate::access::{OrgScope, Refused};
@@ -34,6 +35,7 @@ pub(crate) use invite::written;
 pub use invite::{Invite, invite, invite_in, resend};
 pub use leave::leave;
 pub use list::list;
+pub(crate) use pass_on::advance as advance_change;
 pub(crate) use pending::waiting_for;
 pub use pending::{mine, pending};
 pub use remove::remove;
@@ -121,6 +123,15 @@ pub enum Error {
     /// Only a person can do this, not a key or an operator.
     #[error("only a signed-in user can do this")]
     PeopleOnly,
+    /// Another change of this member is on its way to whoever keeps the members.
+    #[error("another change of this member is under way")]
+    Busy,
+    /// Whoever keeps the members does not answer now; it is done by itself.
+    #[error("whoever keeps the members does not answer; operation {0} completes by itself")]
+    Pending(OperationId),
+    /// Whoever keeps the members knows no owners beside the one who made the org.
+    #[error("where somebody else keeps the members, the owner is who made the org there")]
+    OwnerElsewhere,
     /// Whoever keeps the members did not do it.
     #[error("whoever keeps the members did not do it: {0}")]
     Elsewhere(crate::identity::Elsewhere),

@@ -4,10 +4,12 @@ use serde_json::json;
 
 use tollgate_rules::ids::UserId;
 
-use super::{Error, Member, keeps_an_owner, lock_org, may_grant, sql};
+use super::{Error, Member, keeps_an_owner, lock_org, may_grant, pass_on, sql};
 use crate::access::OrgScope;
 use crate::audit;
 use crate::engine::Engine;
+use crate::identity;
+use crate::operations::Begun;
 
 /// Removes the member: their next call for this org finds nothing.
 ///
@@ -25,12 +27,24 @@ pub(super) async fn end(
     action: &'static str,
 ) -> Result<Member, Error> {
     let (task, of, user) = (engine.clone(), scope.clone(), user_id.clone());
-    let member = engine.db().detached(async move { store(&task, &of, &user, action).await }).await?;
+    let (member, begun) = engine.db().detached(async move { store(&task, &of, &user, action).await }).await?;
     engine.credentials().forget_user(user_id);
-    Ok(member)
+    match begun {
+        Some(begun) => match pass_on::tell(engine, begun).await {
+            // Out here at once, whatever becomes of it there: the operation goes on, and says so where it was refused.
+            Ok(()) | Err(Error::Pending(_) | Error::Elsewhere(_)) => Ok(member),
+            Err(error) => Err(error),
+        },
+        None => Ok(member),
+    }
 }
 
-async fn store(engine: &Engine, scope: &OrgScope, user_id: &UserId, action: &'static str) -> Result<Member, Error> {
+async fn store(
+    engine: &Engine,
+    scope: &OrgScope,
+    user_id: &UserId,
+    action: &'static str,
+) -> Result<(Member, Option<Begun>), Error> {
     let mut tx = engine.begin_for(scope).await?;
     lock_org(&mut tx, scope).await?;
     let member = sql::by_user(&mut tx, scope, user_id).await?.ok_or(Error::NotFound)?;
@@ -39,8 +53,13 @@ async fn store(engine: &Engine, scope: &OrgScope, user_id: &UserId, action: &'st
     }
     keeps_an_owner(&mut tx, scope, &member).await?;
     sql::remove(&mut tx, scope, user_id, engine.now()).await?;
+    let begun = if identity::is_elsewhere(engine) {
+        Some(pass_on::begin(engine, &mut tx, scope, (user_id, None)).await?)
+    } else {
+        None
+    };
     let entry = audit::Entry::of(scope, action, user_id.as_str()).before(json!({ "role": member.role }));
     audit::append(engine, &mut tx, entry).await?;
     tx.commit().await?;
-    Ok(member)
+    Ok((member, begun))
 }

@@ -8,13 +8,16 @@ use tollgate_rules::ids::UserId;
 use super::{Error, Member, lock_org, may_grant, sql};
 use crate::access::OrgScope;
 use crate::engine::Engine;
-use crate::{audit, orgs};
+use crate::{audit, identity, orgs};
 
 /// Makes a member the owner, and the owner who acts an admin. The operator may hand over from anybody: then every other owner stays.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Escalation`].
+/// [`Error::NotFound`], [`Error::Escalation`], [`Error::OwnerElsewhere`].
 pub async fn transfer(engine: &Engine, scope: &OrgScope, to: &UserId) -> Result<Member, Error> {
+    if identity::is_elsewhere(engine) {
+        return Err(Error::OwnerElsewhere);
+    }
     let (task, of, user) = (engine.clone(), scope.clone(), to.clone());
     let member = engine.db().detached(async move { store(&task, &of, &user).await }).await?;
     engine.credentials().forget_user(to);

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Kind, Run, Stop};
 
-use crate::{adjustments, checkouts, provision, subscriptions, topups};
+use crate::{adjustments, checkouts, erasure, members, provision, subscriptions, topups};
 
 /// Runs the steps of the operation's kind to its outcome. Each arm is one call.
 pub(super) async fn advance(run: &mut Run<'_>) -> Result<Value, Stop> {
@@ -26,6 +26,9 @@ pub(super) async fn advance(run: &mut Run<'_>) -> Result<Value, Stop> {
         Kind::RefundCreate => Box::pin(adjustments::advance_refund(run)).await,
         Kind::CreditNoteCreate => Box::pin(adjustments::advance_credit_note(run)).await,
         Kind::TopupBuy => Box::pin(topups::advance(run)).await,
+        Kind::CustomerDelete => Box::pin(erasure::advance_delete(run)).await,
+        Kind::CustomerForget => Box::pin(erasure::advance_forget(run)).await,
+        Kind::MemberChange => Box::pin(members::advance_change(run)).await,
         #[cfg(test)]
         Kind::Probe => Box::pin(super::tests::probe(run)).await,
     }

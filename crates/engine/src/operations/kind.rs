@@ -37,6 +37,12 @@ pub enum Kind {
     CreditNoteCreate,
     /// Sells units once.
     TopupBuy,
+    /// Deletes the customer of an org that is erased.
+    CustomerDelete,
+    /// Takes the address of a person who is erased off a customer.
+    CustomerForget,
+    /// Tells whoever keeps the members of a member's new role, or that they are out.
+    MemberChange,
     /// Does what a test says.
     #[cfg(test)]
     Probe,
@@ -62,6 +68,9 @@ impl Kind {
         Kind::RefundCreate,
         Kind::CreditNoteCreate,
         Kind::TopupBuy,
+        Kind::CustomerDelete,
+        Kind::CustomerForget,
+        Kind::MemberChange,
         #[cfg(test)]
         Kind::Probe,
     ];
@@ -87,6 +96,9 @@ impl Kind {
             Kind::RefundCreate => "refunds.create",
             Kind::CreditNoteCreate => "credit-notes.create",
             Kind::TopupBuy => "topups.buy",
+            Kind::CustomerDelete => "customer.delete",
+            Kind::CustomerForget => "customer.forget",
+            Kind::MemberChange => "member.change",
             #[cfg(test)]
             Kind::Probe => "probe",
         }

@@ -1,4 +1,4 @@
-//! Outgoing changes at Stripe or Stigg: stored with their key and frozen body before anything is sent. Table `operations`.
+//! Outgoing changes at Stripe, Stigg or Clerk: stored with their key and frozen body before anything is sent. Table `operations`.
 //!
 //! An operation runs in named steps. A step's key is `tollgate:<operation>:<step>`; its answer is stored before the next step,
 //! so that a run which is resumed after a crash sends nothing twice under two keys. Where the outside keeps a failure under a key for ever,

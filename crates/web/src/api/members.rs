@@ -174,6 +174,13 @@ pub(super) fn refused(error: Error) -> ApiError {
         Error::LastOwner | Error::AlreadyMember | Error::TooMany(_) | Error::Closed => {
             ApiError::new(&errors::CONFLICT, format!("{error}."))
         }
+        Error::Busy | Error::OwnerElsewhere => ApiError::new(&errors::CONFLICT, format!("{error}.")),
+        Error::Pending(operation_id) => {
+            let message =
+                "Whoever keeps users and organizations (Clerk) does not answer right now; it is done by itself.";
+            let details = serde_json::json!({ "operationId": operation_id.as_str() });
+            ApiError::unavailable_with(message).with_details(&details)
+        }
         Error::Elsewhere(error) => failures::elsewhere(&error),
         Error::Refused(refused) => caller::refusal(refused),
         Error::Database(error) => failures::database(&error),
