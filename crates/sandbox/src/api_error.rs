@@ -30,9 +30,20 @@ impl ApiError {
         Self::new(401, "invalid_request_error", message)
     }
 
-    /// 403: the restricted key lacks the permission.
-    pub(crate) fn forbidden() -> Self {
-        let message = "The provided key does not have the required permissions for this endpoint on this account.";
+    /// 403: the restricted key lacks the permission, which is named after the resource. Its real names are Stripe's own business:
+    /// what reads them takes whatever stands between the quotes.
+    pub(crate) fn forbidden(key: &str, reads: bool, path: &str) -> Self {
+        let hidden = format!("{}{}", key.chars().take(8).collect::<String>(), "*".repeat(8));
+        let mut parts = path.trim_start_matches("/v1/").split('/');
+        let resource = match (parts.next().unwrap_or_default(), parts.next()) {
+            (group @ ("checkout" | "billing" | "billing_portal"), Some(resource)) => format!("{group}_{resource}"),
+            (resource, _) => resource.to_owned(),
+        };
+        let permission = format!("rak_{}_{}", resource.trim_end_matches('s'), if reads { "read" } else { "write" });
+        let message = format!(
+            "The provided key '{hidden}' does not have the required permissions for this endpoint on account 'acct_sandbox'. \
+             Having the '{permission}' permission would allow this request to continue."
+        );
         Self::new(403, "invalid_request_error", message)
     }
 

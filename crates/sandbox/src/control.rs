@@ -36,6 +36,11 @@ struct Wanted {
     webhook_delay_ms: Option<u64>,
     /// Answers come later.
     answer_delay_ms: Option<u64>,
+    /// Plans cost so much more per period at Stigg than at Stripe, in minor units.
+    stigg_surcharge: Option<i64>,
+    /// Keys lack permissions.
+    #[serde(default)]
+    restrict: Vec<Restricted>,
     /// Calls fail.
     #[serde(default)]
     fail: Vec<Fail>,
@@ -52,8 +57,20 @@ struct Fail {
     /// How many calls.
     #[serde(default = "once")]
     times: u32,
-    /// `429`, `500` or another status; `pinned_500`, `timeout_after_commit`, `error_after_commit`, `bad_gateway`.
+    /// `429`, `500` or another status; `pinned_500`, `timeout_after_commit`, `error_after_commit`, `bad_gateway`, `slow`.
     how: String,
+    /// How long a `slow` call waits first.
+    #[serde(default)]
+    wait_ms: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Restricted {
+    /// The key (`rk_test_…`).
+    key: String,
+    /// What the paths begin with that it may not use; with none it lacks nothing any more.
+    lacks: Vec<String>,
 }
 
 const fn once() -> u32 {
@@ -109,12 +126,8 @@ fn plan(faults: &Faults, wanted: Wanted) -> Result<(), ApiError> {
     let fails: Vec<(Fail, Failure)> = wanted
         .fail
         .into_iter()
-        .map(|fail| failure(&fail.how).map(|failure| (fail, failure)))
+        .map(|fail| failure(&fail).map(|failure| (fail, failure)))
         .collect::<Result<_, ApiError>>()?;
-    let pause = |millis: u64| match millis {
-        0..=PAUSE_MILLIS_MAX => Ok(Duration::from_millis(millis)),
-        _ => Err(ApiError::invalid("A pause is at most 60000 ms.")),
-    };
     let (webhooks, answers) =
         (wanted.webhook_delay_ms.map(pause).transpose()?, wanted.answer_delay_ms.map(pause).transpose()?);
     // Nothing is set before all of it is understood.
@@ -133,14 +146,28 @@ fn plan(faults: &Faults, wanted: Wanted) -> Result<(), ApiError> {
     if let Some(delay) = answers {
         faults.delay_answers(delay);
     }
+    if let Some(minor) = wanted.stigg_surcharge {
+        faults.stigg_surcharge(minor);
+    }
+    for restricted in &wanted.restrict {
+        faults.restrict_key(&restricted.key, &restricted.lacks);
+    }
     for (fail, failure) in fails {
         faults.fail_after(&fail.path, fail.after, fail.times, failure);
     }
     Ok(())
 }
 
-fn failure(how: &str) -> Result<Failure, ApiError> {
-    match how {
+fn pause(millis: u64) -> Result<Duration, ApiError> {
+    match millis {
+        0..=PAUSE_MILLIS_MAX => Ok(Duration::from_millis(millis)),
+        _ => Err(ApiError::invalid("A pause is at most 60000 ms.")),
+    }
+}
+
+fn failure(fail: &Fail) -> Result<Failure, ApiError> {
+    match fail.how.as_str() {
+        "slow" => Ok(Failure::Slow(pause(fail.wait_ms)?)),
         "pinned_500" => Ok(Failure::PinnedError),
         "timeout_after_commit" => Ok(Failure::LostAnswer),
         "error_after_commit" => Ok(Failure::ErrorAfterCommit),
@@ -148,7 +175,7 @@ fn failure(how: &str) -> Result<Failure, ApiError> {
         status => match status.parse() {
             Ok(status @ 400..=599) => Ok(Failure::Status(status)),
             _ => Err(ApiError::invalid(
-                "`how` is a status from 400 to 599, pinned_500, timeout_after_commit, error_after_commit or bad_gateway.",
+                "`how` is a status from 400 to 599, pinned_500, timeout_after_commit, error_after_commit, bad_gateway or slow.",
             )),
         },
     }
@@ -162,6 +189,8 @@ fn shown(faults: &Faults) -> Value {
         "reorderWebhooks": settings.reorder_seed.unwrap_or(0),
         "webhookDelayMs": u64::try_from(settings.webhook_delay.as_millis()).unwrap_or(u64::MAX),
         "answerDelayMs": u64::try_from(settings.answer_delay.as_millis()).unwrap_or(u64::MAX),
+        "stiggSurcharge": settings.stigg_surcharge,
         "planned": settings.planned_paths(),
+        "restricted": settings.restricted().iter().map(|(key, lacks)| json!({ "key": key, "lacks": lacks })).collect::<Value>(),
     })
 }

@@ -18,6 +18,8 @@ pub enum Failure {
     PinnedError,
     /// A gateway's HTML page with status 502.
     BadGateway,
+    /// Wait this long in real time, then do the work and answer as ever.
+    Slow(Duration),
 }
 
 #[derive(Clone, Debug)]
@@ -37,8 +39,10 @@ pub(crate) struct Settings {
     pub(crate) reorder_seed: Option<u64>,
     pub(crate) webhook_delay: Duration,
     pub(crate) answer_delay: Duration,
+    /// What each plan costs more per period at Stigg than at Stripe, in minor units.
+    pub(crate) stigg_surcharge: i64,
     planned: Vec<Planned>,
-    /// Restricted keys, and what the paths they may use begin with.
+    /// Restricted keys, and what the paths they may not use begin with.
     restricted: Vec<(String, Vec<String>)>,
 }
 
@@ -52,6 +56,11 @@ impl Settings {
     /// The paths of calls that are still going to fail.
     pub(crate) fn planned_paths(&self) -> Vec<String> {
         self.planned.iter().map(|planned| planned.path.clone()).collect()
+    }
+
+    /// Restricted keys with what they lack.
+    pub(crate) fn restricted(&self) -> &[(String, Vec<String>)] {
+        &self.restricted
     }
 }
 
@@ -103,12 +112,13 @@ impl Faults {
         !self.settings().planned.is_empty()
     }
 
-    /// From now on this key (`rk_test_…`) may only use paths that begin with one of these.
-    pub fn restrict_key(&self, key: &str, paths: &[&str]) {
-        let paths = paths.iter().map(|path| (*path).to_owned()).collect();
+    /// From now on this key (`rk_test_…`) lacks the permission for paths that begin with one of these; with none it lacks nothing.
+    pub fn restrict_key(&self, key: &str, lacks: &[String]) {
         self.change(|settings| {
             settings.restricted.retain(|(known, _)| known != key);
-            settings.restricted.push((key.to_owned(), paths));
+            if !lacks.is_empty() {
+                settings.restricted.push((key.to_owned(), lacks.to_vec()));
+            }
         });
     }
 
@@ -116,7 +126,12 @@ impl Faults {
     pub(crate) fn allows(&self, key: &str, path: &str) -> bool {
         let settings = self.settings();
         let found = settings.restricted.iter().find(|(known, _)| known == key);
-        found.is_none_or(|(_, paths)| paths.iter().any(|allowed| path.starts_with(allowed)))
+        found.is_none_or(|(_, lacks)| !lacks.iter().any(|lacking| path.starts_with(lacking)))
+    }
+
+    /// Lets each plan cost more per period at Stigg than at Stripe (less where negative), in minor units: previews then differ.
+    pub fn stigg_surcharge(&self, minor: i64) {
+        self.change(|settings| settings.stigg_surcharge = minor);
     }
 
     /// Back to a sandbox without faults.

@@ -148,6 +148,8 @@ pub(crate) struct Inner {
     address: SocketAddr,
     clock: Clock,
     store: Store,
+    /// The store's file.
+    database: PathBuf,
     faults: Faults,
     clerk: clerk::Room,
     premises: Arc<Premises>,
@@ -200,6 +202,7 @@ impl Sandbox {
             address,
             clock,
             store,
+            database: config.database,
             faults: config.faults,
             clerk: clerk::Room::default(),
             premises: Arc::new(Premises {
@@ -307,6 +310,20 @@ impl Sandbox {
         Ok(secret)
     }
 
+    /// Copies the file into `folder` as it is at one moment, under its own name, and lets `beside` happen at that moment: nothing changes
+    /// here before both are done. Answers what time it is in the copy.
+    ///
+    /// # Errors
+    /// The file cannot be copied, or `beside` failed, in its words.
+    pub async fn copy_into<W>(&self, folder: &Path, beside: W) -> Result<i64, Error>
+    where
+        W: FnOnce() -> Result<(), String> + Send + 'static,
+    {
+        let (from, folder) = (self.inner.database.clone(), folder.to_owned());
+        let copied = self.inner.store.run(move |tx| (Fate::RollBack, still(tx, &from, &folder, beside))).await?;
+        copied.map_err(Error::Refused)
+    }
+
     /// Says what becomes of subscriptions after the last failed attempt; a new sandbox cancels them.
     ///
     /// # Errors
@@ -329,6 +346,22 @@ impl Sandbox {
             }
         }
     }
+}
+
+/// Inside a transaction that nobody else can be beside: the file and its log do not change under the copy.
+fn still(tx: &mut Tx, from: &Path, folder: &Path, beside: impl FnOnce() -> Result<(), String>) -> Result<i64, String> {
+    beside()?;
+    let offset = tx.setting("offset_micros").map_err(|error| error.to_string())?;
+    let name = from.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for name in [name.clone(), format!("{name}-wal")] {
+        let there = from.with_file_name(&name);
+        if there.exists() {
+            std::fs::copy(&there, folder.join(&name)).map_err(|error| format!("copying {name}: {error}"))?;
+        }
+    }
+    let clock = Clock::default();
+    clock.restore(offset.and_then(|text| text.parse().ok()).unwrap_or(0));
+    Ok(clock.now_micros())
 }
 
 /// Sets the clock and carries out what is due by then.

@@ -70,6 +70,7 @@ pub(crate) async fn handle(State(inner): State<Arc<Inner>>, request: Request) ->
     let path = head.uri.path().trim_end_matches('/').to_owned();
     let failure = inner.faults.take(&path);
     let delay = inner.faults.settings().answer_delay;
+    let delay = if let Some(Failure::Slow(longer)) = failure { delay + longer } else { delay };
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
@@ -127,7 +128,7 @@ fn refusal(failure: Failure, path: &str, request_id: &str) -> Option<Response> {
         Failure::BadGateway => {
             return Some(html(StatusCode::BAD_GATEWAY, "<html><body><h1>502 Bad Gateway</h1></body></html>"));
         }
-        Failure::LostAnswer | Failure::ErrorAfterCommit | Failure::PinnedError => return None,
+        Failure::LostAnswer | Failure::ErrorAfterCommit | Failure::PinnedError | Failure::Slow(_) => return None,
     };
     Some(respond(answer, request_id))
 }
@@ -155,7 +156,7 @@ struct Incoming<'a> {
 async fn stripe_answer(inner: &Arc<Inner>, incoming: Incoming<'_>) -> Result<Answer, ApiError> {
     let secret = authenticate(incoming.headers)?;
     if !inner.faults.allows(&secret, incoming.path) {
-        return Err(ApiError::forbidden());
+        return Err(ApiError::forbidden(&secret, incoming.method == Method::GET, incoming.path));
     }
     let method = incoming.method.as_str();
     let (route, ids) = stripe::route(method, incoming.path).ok_or_else(|| ApiError::no_route(method, incoming.path))?;

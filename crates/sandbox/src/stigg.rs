@@ -1,7 +1,9 @@
-//! The Stigg stand-in: customers and subscriptions as Stigg's REST API v1 takes and answers them.
+//! The Stigg stand-in: customers, subscriptions and previews as Stigg's REST API v1 takes and answers them.
 //!
 //! `X-API-KEY` is required, `Idempotency-Key` is honoured on POST, an id that exists answers 409. Shapes follow
 //! `../shared/contracts/stigg/rest-operations.json`; only the status and `message` of an error are part of that contract.
+
+mod preview;
 
 use std::sync::Arc;
 
@@ -62,15 +64,19 @@ pub(crate) async fn answer(
         path: path.strip_prefix(PREFIX).unwrap_or_default().to_owned(),
         key: idempotency.map(|key| format!("stigg:{key}")),
         body,
+        surcharge: inner.faults.settings().stigg_surcharge,
     };
     let holding = call.key.as_ref().map(|key| inner.in_flight.hold(key));
     if let Some(None) = holding {
         return problem(409, "A request with this idempotency key is being processed");
     }
     let (premises, now) = (Arc::clone(&inner.premises), inner.clock.now_micros());
-    let answered = inner.store.run(move |tx| match call.answer(&mut Desk::new(tx, &premises, now)) {
-        Ok(answer) => (if answer.status < 300 { Fate::Commit } else { Fate::RollBack }, answer),
-        Err(Problem(status, message)) => (Fate::RollBack, problem(status, &message)),
+    let answered = inner.store.run(move |tx| {
+        let mut desk = Desk::new(tx, &premises, now);
+        match call.answer(&mut desk) {
+            Ok(answer) => (if desk.rehearsal { Fate::RollBack } else { Fate::Commit }, answer),
+            Err(Problem(status, message)) => (Fate::RollBack, problem(status, &message)),
+        }
     });
     answered.await.unwrap_or_else(|error| problem(500, &error.to_string()))
 }
@@ -80,6 +86,8 @@ struct Call {
     path: String,
     key: Option<String>,
     body: Map<String, Value>,
+    /// What plans cost more here than at Stripe.
+    surcharge: i64,
 }
 
 impl Call {
@@ -109,6 +117,7 @@ impl Call {
             ("GET", ["customers", id]) => Ok(shown(&stored(desk, "stigg.customer", id, "Customer")?)),
             ("PATCH", ["customers", id]) => self.update(desk, "stigg.customer", id, "Customer", CUSTOMER_FIELDS),
             ("POST", ["subscriptions"]) => self.provision_subscription(desk),
+            ("POST", ["subscriptions", "preview"]) => preview::preview(self, desk),
             ("GET", ["subscriptions", id]) => Ok(shown(&stored(desk, "stigg.subscription", id, "Subscription")?)),
             ("PATCH", ["subscriptions", id]) => {
                 self.update(desk, "stigg.subscription", id, "Subscription", &["metadata"])
@@ -135,7 +144,7 @@ impl Call {
             "metadata": {}, "integrations": [],
         });
         self.copy(&mut customer, CUSTOMER_FIELDS);
-        keep_new(desk, "stigg.customer", id, &customer)?;
+        keep_new(desk, "stigg.customer", (id, None), &customer)?;
         Ok(customer)
     }
 
@@ -157,7 +166,7 @@ impl Call {
             "billingCycleAnchor": start, "futureUpdates": [], "metadata": {}, "resourceId": null, "prices": [],
         });
         self.copy(&mut subscription, &["billingId", "metadata", "resourceId", "paymentCollectionMethod", "addons"]);
-        keep_new(desk, "stigg.subscription", &id, &subscription)?;
+        keep_new(desk, "stigg.subscription", (&id, Some(customer)), &subscription)?;
         let provision = desk.id("provision-", 12)?;
         Ok(json!({
             "id": provision, "status": "SUCCESS", "isScheduled": false, "subscription": subscription, "entitlements": [],
@@ -202,9 +211,11 @@ fn stored(desk: &mut Desk<'_>, kind: &str, id: &str, noun: &str) -> Outcome {
     known(desk, kind, id)?.ok_or_else(|| Problem(404, format!("{noun} not found")))
 }
 
-fn keep_new(desk: &mut Desk<'_>, kind: &str, id: &str, members: &Value) -> Done<()> {
+fn keep_new(desk: &mut Desk<'_>, kind: &str, (id, of): (&str, Option<&str>), members: &Value) -> Done<()> {
     let created = desk.now(None)?;
-    desk.insert(&json!({ "id": row_id(kind, id), "object": kind, "created": created, "_members": members }))
+    desk.insert(
+        &json!({ "id": row_id(kind, id), "object": kind, "customer": of, "created": created, "_members": members }),
+    )
 }
 
 fn shown(object: &Value) -> Value {

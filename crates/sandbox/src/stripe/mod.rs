@@ -31,7 +31,7 @@ pub(crate) mod portal_sessions;
 pub(crate) mod prices;
 mod products;
 mod promotion_codes;
-mod proration;
+pub(crate) mod proration;
 mod refunds;
 mod setup_intents;
 mod subscription_changes;

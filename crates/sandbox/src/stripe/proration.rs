@@ -55,23 +55,26 @@ pub(super) fn scaled(decimal: &str) -> i128 {
 
 /// An amount as invoice lines print it: `$49.00`, `49.00 EUR`, `500 JPY`.
 pub(crate) fn printed(amount: i64, currency: &str) -> String {
-    const WHOLE: [&str; 16] = [
-        "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof", "xpf",
-    ];
-    if WHOLE.contains(&currency) {
-        return format!("{amount} {}", currency.to_uppercase());
-    }
-    let (whole, cents) = (amount / 100, (amount % 100).abs());
-    if currency == "usd" {
-        format!("${whole}.{cents:02}")
-    } else {
-        format!("{whole}.{cents:02} {}", currency.to_uppercase())
-    }
+    let (sign, major) = (if amount < 0 { "-" } else { "" }, major(amount.saturating_abs(), currency));
+    if currency == "usd" { format!("{sign}${major}") } else { format!("{sign}{major} {}", currency.to_uppercase()) }
+}
+
+/// An amount in major units: `49.00`, `-0.05`, `500`.
+pub(crate) fn major(amount: i64, currency: &str) -> String {
+    let places = match currency {
+        "bif" | "clp" | "djf" | "gnf" | "jpy" | "kmf" | "krw" | "mga" | "pyg" | "rwf" | "ugx" | "vnd" | "vuv"
+        | "xaf" | "xof" | "xpf" => return amount.to_string(),
+        "bhd" | "jod" | "kwd" | "omr" | "tnd" => 3,
+        _ => 2,
+    };
+    let (sign, size) = (if amount < 0 { "-" } else { "" }, amount.unsigned_abs());
+    let whole = 10_u64.pow(places);
+    format!("{sign}{}.{:0width$}", size / whole, size % whole, width = usize::try_from(places).unwrap_or(2))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{full_amount, printed, share};
+    use super::{full_amount, major, printed, share};
     use serde_json::json;
 
     #[test]
@@ -92,5 +95,6 @@ mod tests {
     #[test]
     fn amounts_are_printed_with_their_currency() {
         assert_eq!([printed(4900, "usd"), printed(5, "eur"), printed(500, "jpy")], ["$49.00", "0.05 EUR", "500 JPY"]);
+        assert_eq!([printed(-50, "usd"), major(-1_450, "usd"), major(7, "kwd")], ["-$0.50", "-14.50", "0.007"]);
     }
 }
