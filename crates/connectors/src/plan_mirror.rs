@@ -1,4 +1,5 @@
-//! The role *plan mirror*: who else is told which org is on which plan. Told, never asked: no decision reads it.
+//! The role *plan mirror*: who else is told which org is on which plan. Told, never asked: no decision reads it. What it thinks
+//! a change costs is only held against ours.
 //!
 //! `Off` needs nothing and refuses every call; `Stigg` writes customers and subscriptions at Stigg. Every write is safe
 //! to repeat under its [`IdempotencyKey`], and states the whole of what is mirrored.
@@ -58,6 +59,37 @@ pub struct Mirrored {
     pub base_price: Option<Money>,
 }
 
+/// A change of plan whose cost is asked for; nothing of it is kept there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MirroredChange {
+    /// Whose.
+    pub org_id: OrgId,
+    /// The plan it goes to.
+    pub plan_code: PlanCode,
+    /// How often that is charged.
+    pub interval: Interval,
+    /// Seats.
+    pub quantity: i64,
+    /// The coupon that is redeemed with it, by its name at billing.
+    pub coupon: Option<String>,
+    /// When it takes effect.
+    pub takes_effect: TakesEffect,
+}
+
+/// When a change takes effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TakesEffect {
+    /// At this moment of the running period, which goes on.
+    Within(Timestamp),
+    /// Now, with a new period.
+    Anew {
+        /// Whether the unused rest of the running period is given back.
+        gives_back: bool,
+    },
+    /// When the running period ends.
+    AtPeriodEnd,
+}
+
 /// A failed call.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -110,6 +142,17 @@ impl PlanMirror {
     ) -> Result<Mirrored, Error> {
         match self {
             Self::Stigg(client) => client.provision_subscription(key, subscription).await,
+            Self::Off => Err(Error::Off),
+        }
+    }
+
+    /// What the mirror thinks a change is charged now, before any credit of the customer's. Sent once: whoever asks does not wait.
+    ///
+    /// # Errors
+    /// See [`Error`]; `Refused` also where it says no amount that can be compared.
+    pub async fn preview(&self, change: &MirroredChange) -> Result<Money, Error> {
+        match self {
+            Self::Stigg(client) => client.preview(change).await,
             Self::Off => Err(Error::Off),
         }
     }

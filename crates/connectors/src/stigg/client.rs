@@ -133,6 +133,12 @@ impl Client {
         serde_json::from_slice(&body).map_err(|error| Failure::Final(format!("unreadable answer: {error}")))
     }
 
+    /// One attempt, however it ends.
+    pub(super) async fn send_once<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, Error> {
+        let body = self.attempt(call).await?;
+        serde_json::from_slice(&body).map_err(|error| Error::Refused(format!("unreadable answer: {error}")))
+    }
+
     /// The official library's rule: 408, 429, 5xx and broken connections are sent again. A conflict is an answer here.
     async fn attempts(&self, call: &Call<'_>) -> Result<Vec<u8>, Failure> {
         let pacing = &self.shared.settings.pacing;
@@ -180,7 +186,7 @@ impl fmt::Debug for Client {
     }
 }
 
-struct Call<'a> {
+pub(super) struct Call<'a> {
     method: Method,
     path: &'a str,
     key: Option<&'a IdempotencyKey>,
@@ -188,11 +194,11 @@ struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    fn new(method: Method, path: &'a str, key: Option<&'a IdempotencyKey>) -> Self {
+    pub(super) fn new(method: Method, path: &'a str, key: Option<&'a IdempotencyKey>) -> Self {
         Self { method, path, key, body: None }
     }
 
-    fn with(mut self, body: &impl Serialize) -> Result<Self, Error> {
+    pub(super) fn with(mut self, body: &impl Serialize) -> Result<Self, Error> {
         self.body = Some(serde_json::to_vec(body).map_err(|error| Error::Refused(error.to_string()))?);
         Ok(self)
     }
@@ -237,10 +243,7 @@ fn subscription_body(subscription: &MirroredSubscription) -> wire::Subscription<
         id: subscription.subscription_id.as_str(),
         customer_id: subscription.org_id.as_str(),
         plan_id: subscription.plan_code.as_str(),
-        billing_period: match subscription.interval {
-            Interval::Month => "MONTHLY",
-            Interval::Year => "ANNUALLY",
-        },
+        billing_period: period_word(subscription.interval),
         billing_id: subscription.subscription_id.as_str(),
         payment_collection_method: "NONE",
         schedule_strategy: "IMMEDIATE",
@@ -251,6 +254,13 @@ fn subscription_body(subscription: &MirroredSubscription) -> wire::Subscription<
             trial_end_date: ends.to_string(),
         }),
         metadata: BTreeMap::from([("tollgate_org_id", subscription.org_id.as_str())]),
+    }
+}
+
+pub(super) fn period_word(interval: Interval) -> &'static str {
+    match interval {
+        Interval::Month => "MONTHLY",
+        Interval::Year => "ANNUALLY",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use tollgate_connectors::billing::IdempotencyKey;
-use tollgate_connectors::plan_mirror::{Error, MirroredOrg, MirroredSubscription};
+use tollgate_connectors::plan_mirror::{Error, MirroredChange, MirroredOrg, MirroredSubscription, TakesEffect};
 use tollgate_rules::ids::{CustomerId, OrgId, PlanCode, SubscriptionId};
 use tollgate_rules::money::{Currency, Money};
 use tollgate_rules::period::Interval;
@@ -113,4 +113,51 @@ async fn a_subscription_at_another_plan_is_not_taken_for_told() {
     .await;
     let error = recorder.mirror().provision_subscription(&key(), &subscription(None)).await.unwrap_err();
     assert!(matches!(error, Error::Refused(_)));
+}
+
+fn change(takes_effect: TakesEffect) -> MirroredChange {
+    MirroredChange {
+        org_id: OrgId::parse("org_acme").unwrap(),
+        plan_code: PlanCode::parse("growth").unwrap(),
+        interval: Interval::Year,
+        quantity: 3,
+        coupon: Some("tg_10".to_owned()),
+        takes_effect,
+    }
+}
+
+#[tokio::test]
+async fn what_a_change_costs_is_asked_once_and_read_in_minor_units() {
+    let (Some(description), Some(samples)) = (contract("stigg/rest-operations.json"), contract("stigg/samples.json"))
+    else {
+        return;
+    };
+    let recorder = Recorder::start(move |_, _| Reply::ok(sample(&samples, "subscriptions.preview", 200))).await;
+    let mirror = recorder.mirror();
+    let at = Timestamp::from_seconds(1_794_787_200);
+    for takes_effect in [
+        TakesEffect::Within(at),
+        TakesEffect::Anew { gives_back: true },
+        TakesEffect::Anew { gives_back: false },
+        TakesEffect::AtPeriodEnd,
+    ] {
+        let told = mirror.preview(&change(takes_effect)).await.unwrap();
+        assert_eq!(told, Money::new(3_500, Currency::USD), "35 major units are 3,500 cents");
+    }
+    let checker = Description(&description);
+    for request in recorder.requests() {
+        let body: Value = serde_json::from_str(&request.body).unwrap();
+        let schema = &description["operations"]["subscriptions.preview"]["requestBody"];
+        assert_eq!(checker.findings(schema, &body, "subscriptions.preview"), Vec::<String>::new());
+    }
+    let outcome = async |status: u16, body: &'static str| {
+        let recorder = Recorder::start(move |_, _| Reply::Answer(status, "", body.to_owned())).await;
+        let error = recorder.mirror().preview(&change(TakesEffect::AtPeriodEnd)).await.unwrap_err();
+        (error, recorder.requests().len())
+    };
+    assert!(matches!(outcome(429, "{}").await, (Error::Unavailable(_), 1)));
+    assert!(matches!(outcome(502, "<html>bad gateway</html>").await, (Error::Unavailable(_), 1)));
+    assert!(matches!(outcome(404, r#"{"message":"no"}"#).await, (Error::Refused(_), 1)));
+    let nothing = r#"{"data":{"immediateInvoice":{"subTotal":0,"total":null,"currency":"usd"}}}"#;
+    assert!(matches!(outcome(200, nothing).await, (Error::Refused(_), 1)));
 }
