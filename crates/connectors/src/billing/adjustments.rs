@@ -121,6 +121,16 @@ pub struct RefundFact {
     pub amount: Money,
     /// `succeeded`, `pending`, `failed`, …; an open list.
     pub status: String,
+    /// Why it failed, in billing's word.
+    pub failure: Option<String>,
+}
+
+impl RefundFact {
+    /// The money did not arrive, and will not by itself.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        matches!(self.status.as_str(), "failed" | "canceled")
+    }
 }
 
 /// A credit note of an invoice; the three parts are for what was paid already.
@@ -273,6 +283,15 @@ impl Billing {
         new: &NewRefund,
     ) -> Result<RefundFact, Error> {
         Ok(translate::refund(self.stripe()?.create_refund(key, operation, new).await?.value)?)
+    }
+
+    /// Fetches a refund.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn refund(&self, refund_id: &str) -> Result<Option<RefundFact>, Error> {
+        let found = translate::found(self.stripe()?.refund(refund_id).await)?;
+        found.map(|refund| Ok(translate::refund(refund)?)).transpose()
     }
 
     /// The refund an operation made, when its answer was lost.

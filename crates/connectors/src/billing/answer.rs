@@ -171,6 +171,8 @@ pub enum ObjectKind {
     SetupIntent,
     /// A checkout.
     Checkout,
+    /// A refund.
+    Refund,
     /// Anything that does not change what we keep.
     Other,
 }

@@ -101,5 +101,10 @@ pub(crate) async fn advance(run: &mut Run<'_>) -> Result<Value, Stop> {
             Ok((made.credit_note_id, made.number, made.total, made.refund_id))
         })
         .await?;
-    record::write(run, why, Adjustment::CreditNote { credit_note_id, invoice_id, number, total, refund_id }).await
+    record::write(
+        run,
+        why,
+        Adjustment::CreditNote { credit_note_id, invoice_id, number, total, refund_id, refund_status: None },
+    )
+    .await
 }

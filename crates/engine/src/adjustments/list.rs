@@ -65,7 +65,7 @@ fn recorded(row: &Row) -> Result<Recorded, Error> {
     Ok(Recorded {
         adjustment_id: row.text("adjustment_id")?,
         org_id: row.text("org_id")?,
-        adjustment: record::read(detail)?,
+        adjustment: record::read::<Adjustment>(detail)?.standing(row.opt_text("refund_status")?),
         reason: row.text("reason")?,
         actor: row.text("actor")?,
         created_at: row.time("created_at")?,

@@ -4,11 +4,13 @@
 //! billing stays the authority over what the objects are worth afterwards. What cannot be is refused before anything is begun:
 //! a refund above what is left of a payment, credit in another currency, an invoice or coupon that is not there.
 //!
-//! Invariants: one row per operation that succeeded, none for one that was refused; a row never changes.
+//! Invariants: one row per operation that succeeded, none for one that was refused; a row never changes, save where the refund it made
+//! stands: the bank may send the money back later.
 
 mod coupon;
 mod credit;
 mod credit_note;
+mod follow;
 mod list;
 mod promotion;
 mod record;
@@ -33,6 +35,7 @@ pub(crate) use credit::advance as advance_credit;
 pub use credit::grant_credit;
 pub(crate) use credit_note::advance as advance_credit_note;
 pub use credit_note::{CreditNote, create_credit_note};
+pub(crate) use follow::follow_refund;
 pub use list::{Filter, Recorded, list};
 pub(crate) use promotion::advance as advance_promotion;
 pub use promotion::{Promotion, create_promotion};
@@ -80,7 +83,7 @@ pub enum Adjustment {
         invoice_id: InvoiceId,
         /// How much.
         amount: Money,
-        /// Where it stood when it was made.
+        /// Where it stands.
         status: String,
     },
     /// A credit note.
@@ -95,6 +98,9 @@ pub enum Adjustment {
         total: Money,
         /// The refund it made.
         refund_id: Option<String>,
+        /// Where that stands, once billing told.
+        #[serde(default)]
+        refund_status: Option<String>,
     },
 }
 
@@ -161,6 +167,27 @@ impl Adjustment {
             Adjustment::Refund { refund_id, .. } => refund_id,
             Adjustment::CreditNote { credit_note_id, .. } => credit_note_id,
         }
+    }
+}
+
+impl Adjustment {
+    /// The refund it made, and where that stands as far as is known.
+    fn refund(&self) -> (Option<&str>, Option<&str>) {
+        match self {
+            Adjustment::Refund { refund_id, status, .. } => (Some(refund_id), Some(status)),
+            Adjustment::CreditNote { refund_id, refund_status, .. } => (refund_id.as_deref(), refund_status.as_deref()),
+            Adjustment::Coupon { .. } | Adjustment::Promotion { .. } | Adjustment::Credit { .. } => (None, None),
+        }
+    }
+
+    /// The same with where its refund stands now.
+    fn standing(mut self, now: Option<String>) -> Adjustment {
+        match (&mut self, now) {
+            (Adjustment::Refund { status, .. }, Some(now)) => *status = now,
+            (Adjustment::CreditNote { refund_status, .. }, Some(now)) => *refund_status = Some(now),
+            (_, _) => {}
+        }
+        self
     }
 }
 

@@ -16,7 +16,7 @@ use crate::access::{Caller, OrgScope};
 use crate::db::Kind;
 use crate::inbox::testing::{Life, Stage};
 use crate::paging::Paging;
-use crate::{audit, invoices, jobs};
+use crate::{audit, incidents, invoices, jobs};
 
 const WHY: &str = "they waited for days";
 
@@ -204,4 +204,44 @@ async fn a_coupon_that_cannot_be_is_refused_before_anything_is_begun() {
         assert!(matches!(refused, Error::Wrong { field: found, .. } if found == field), "{field}: {refused}");
     }
     assert_eq!(listed(&stage, Of::Coupon).await, []);
+}
+
+async fn money_comes_back(kind: Kind) {
+    let Some(stage) = Stage::set(kind, "money_comes_back").await else { return };
+    let life = stage.live("pm_card_refundFail").await;
+    hear(&stage, &life).await;
+    let caller = Caller::local_operator();
+    let scope = caller.require(&stage.engine, Permission::BillingOperate, Some(&life.org_id)).await.unwrap();
+    let invoice_id = paid_invoice(&stage, &scope).await;
+    let asked = Refund { invoice_id: invoice_id.clone(), amount: Some(10_000) };
+    let made = refund(&stage.engine, &scope, asked, WHY).await.unwrap();
+    let asked = CreditNote { invoice_id, amount: 4_900, refund: 4_900, credit: 0, elsewhere: 0, memo: None };
+    create_credit_note(&stage.engine, &scope, asked, WHY).await.unwrap();
+    let stands = async || {
+        let refund = listed(&stage, Of::Refund).await.remove(0).adjustment.refund().1.map(str::to_owned);
+        (refund, listed(&stage, Of::CreditNote).await.remove(0).adjustment.refund().1.map(str::to_owned))
+    };
+    let open = async || {
+        let filter = incidents::Filter { kind: Some(incidents::Kind::RefundFailed), ..incidents::Filter::default() };
+        incidents::list(&stage.engine, &stage.operator(), &filter, &Paging::default()).await.unwrap().items
+    };
+    hear(&stage, &life).await;
+    assert_eq!((stands().await.0.as_deref(), open().await.len()), (Some("succeeded"), 0));
+    let before = audited(&stage, "refunds.update").await;
+    stage.advance(Duration::from_secs(3_600)).await;
+    for _ in 0..2 {
+        hear(&stage, &life).await;
+        assert_eq!(stands().await, (Some("failed".to_owned()), Some("failed".to_owned())));
+        let open = open().await;
+        assert_eq!(open.len(), 2, "one per refund: {open:?}");
+        assert!(open.iter().any(|incident| incident.subject == made.adjustment.billing_id()), "{open:?}");
+        assert!(open.iter().any(|incident| incident.detail.contains("expired_or_canceled_card")), "{open:?}");
+        assert_eq!(audited(&stage, "refunds.update").await, before + 2, "the same heard again is no news");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_that_the_bank_sends_back_later_is_an_incident_and_stands_in_the_book() {
+    Box::pin(money_comes_back(Kind::Sqlite)).await;
+    Box::pin(money_comes_back(Kind::Postgres)).await;
 }

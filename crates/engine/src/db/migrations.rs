@@ -43,6 +43,7 @@ pub(crate) const ALL: &[Migration] = &[
     migration!(13, "0013_erasure"),
     migration!(14, "0014_credentials"),
     migration!(15, "0015_lookups"),
+    migration!(16, "0016_refunds"),
     migration!(17, "0017_identity"),
 ];
 
@@ -168,4 +169,24 @@ impl Migration {
 
 fn checksum(text: &str) -> String {
     crate::clock::hex(&Sha256::digest(text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ALL;
+
+    #[test]
+    fn every_file_of_a_migration_stands_in_the_list_in_its_order() {
+        for database in ["sqlite", "postgres"] {
+            let folder = format!("{}/migrations/{database}", env!("CARGO_MANIFEST_DIR"));
+            let mut files: Vec<String> = std::fs::read_dir(folder)
+                .unwrap()
+                .map(|file| file.unwrap().file_name().to_string_lossy().into_owned())
+                .collect();
+            files.sort();
+            let listed: Vec<String> = ALL.iter().map(|migration| format!("{}.sql", migration.name)).collect();
+            assert_eq!(files, listed, "{database}: a file that is not listed is never applied");
+            assert!((1..).zip(ALL).all(|(number, migration)| migration.number == number));
+        }
+    }
 }

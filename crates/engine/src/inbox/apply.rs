@@ -1,6 +1,6 @@
 //! Fetches what a hint is about and writes it through the projection's one door.
 
-use tollgate_connectors::billing::{CheckoutFact, CheckoutState, Error as BillingError, ObjectKind};
+use tollgate_connectors::billing::{CheckoutFact, CheckoutState, Error as BillingError, ObjectKind, RefundFact};
 use tollgate_rules::billing::{CustomerFact, InvoiceFact, SubscriptionFact, SubscriptionStatus};
 use tollgate_rules::ids::{CustomerId, InvoiceId, OrgId, OrgKey, SubscriptionId};
 
@@ -11,7 +11,7 @@ use crate::db::{self, Tx};
 use crate::engine::Engine;
 use crate::fault;
 use crate::subscriptions::{self, Applied, Cause, Fact};
-use crate::{checkouts, invoices, ledger, orgs, plans};
+use crate::{adjustments, checkouts, invoices, ledger, orgs, plans};
 
 /// An object as it is at billing, with what it hangs on: whose it is, and the subscription an invoice is for.
 #[derive(Debug, Default)]
@@ -20,6 +20,7 @@ pub(super) struct Fetched {
     subscription: Option<SubscriptionFact>,
     invoice: Option<InvoiceFact>,
     session: Option<CheckoutFact>,
+    refund: Option<RefundFact>,
     /// The checkout of ours that makes an org out of all this, where the customer is of none yet.
     checkout: Option<String>,
     /// The object is of no org of ours; nothing else was fetched.
@@ -81,6 +82,7 @@ pub(super) async fn fetch(engine: &Engine, work: &Work) -> Result<Fetched, Fetch
                 fetched.subscription = billing.subscription(subscription_id).await?;
             }
         }
+        ObjectKind::Refund => fetched.refund = billing.refund(&work.object_id).await?,
         // What hangs on a payment method or its set-up is the customer's default.
         ObjectKind::Customer | ObjectKind::PaymentMethod | ObjectKind::SetupIntent | ObjectKind::Other => {}
     }
@@ -116,7 +118,11 @@ async fn checkout_behind(engine: &Engine, work: &Work) -> Result<Option<String>,
             Err(BillingError::Garbled(_)) => None,
             session => session?.and_then(|session| session.subscription_id),
         },
-        ObjectKind::Customer | ObjectKind::PaymentMethod | ObjectKind::SetupIntent | ObjectKind::Other => None,
+        ObjectKind::Customer
+        | ObjectKind::PaymentMethod
+        | ObjectKind::SetupIntent
+        | ObjectKind::Refund
+        | ObjectKind::Other => None,
     };
     let Some(subscription_id) = subscription_id else { return Ok(None) };
     let Some(checkout_id) = billing.checkout_of_subscription(&subscription_id).await? else { return Ok(None) };
@@ -154,6 +160,10 @@ pub(super) async fn write(
     if let (Some(invoice), Some(org_key)) = (&fetched.invoice, written.org_key) {
         let changed = invoices::apply_fact(engine, tx, org_key, invoice).await?;
         written.note(if changed { Applied::Changed(org_key) } else { Applied::Unchanged(org_key) });
+    }
+    if let Some(refund) = &fetched.refund {
+        let org_key = written.org_key;
+        written.note(adjustments::follow_refund(engine, tx, org_key, refund).await?);
     }
     if let Some((checkout_id, state)) = fetched.session.as_ref().and_then(ended) {
         let org_key = checkouts::over(engine, tx, checkout_id, state == CheckoutState::Complete).await?;

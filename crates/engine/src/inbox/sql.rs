@@ -447,6 +447,7 @@ pub(crate) const fn object_word(kind: ObjectKind) -> &'static str {
         ObjectKind::PaymentMethod => "payment_method",
         ObjectKind::SetupIntent => "setup_intent",
         ObjectKind::Checkout => "checkout",
+        ObjectKind::Refund => "refund",
         ObjectKind::Other => "other",
     }
 }
@@ -460,6 +461,7 @@ pub(crate) fn object_kind(word: &str) -> ObjectKind {
         ObjectKind::PaymentMethod,
         ObjectKind::SetupIntent,
         ObjectKind::Checkout,
+        ObjectKind::Refund,
     ];
     known.into_iter().find(|kind| object_word(*kind) == word).unwrap_or(ObjectKind::Other)
 }

@@ -129,6 +129,7 @@ impl Stage {
             trial_days: Some(14),
             payment: PaymentBehavior::AllowIncomplete,
             default_payment_method: None,
+            automatic_tax: false,
         };
         let trial = billing.create_subscription(&self.key(), &new).await.expect("a trial begins").fact;
         let card = PaymentMethodId::parse(card).expect("a card");

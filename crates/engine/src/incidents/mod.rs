@@ -29,12 +29,20 @@ pub enum Kind {
     SeveralSubscriptions,
     /// Metered usage can never be told to billing: somebody has to charge it by hand.
     DeadMeterReport,
+    /// A refund did not arrive: the money is back at billing.
+    RefundFailed,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 5] =
-        [Kind::DeadInboxEvent, Kind::DeadJob, Kind::WebhookEndpoint, Kind::SeveralSubscriptions, Kind::DeadMeterReport];
+    pub const ALL: [Kind; 6] = [
+        Kind::DeadInboxEvent,
+        Kind::DeadJob,
+        Kind::WebhookEndpoint,
+        Kind::SeveralSubscriptions,
+        Kind::DeadMeterReport,
+        Kind::RefundFailed,
+    ];
 
     /// The word in the table and on the wire.
     #[must_use]
@@ -45,6 +53,7 @@ impl Kind {
             Kind::WebhookEndpoint => "webhook_endpoint",
             Kind::SeveralSubscriptions => "several_subscriptions",
             Kind::DeadMeterReport => "dead_meter_report",
+            Kind::RefundFailed => "refund_failed",
         }
     }
 

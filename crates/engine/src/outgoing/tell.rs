@@ -20,6 +20,7 @@ pub const KINDS: &[&str] = &[
     "promotions.create",
     "credits.grant",
     "refunds.create",
+    "refunds.update",
     "credit-notes.create",
     "grants.create",
     "grants.revoke",

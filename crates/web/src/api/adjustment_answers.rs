@@ -86,7 +86,7 @@ pub(super) struct RefundAnswer {
     amount: i64,
     /// Lower case ISO 4217.
     currency: String,
-    /// Where it stood when it was made: `succeeded`, `pending`, …
+    /// Where it stands: `succeeded`, `pending`, `failed`, …
     status: String,
     #[serde(flatten)]
     given: Given,
@@ -108,6 +108,8 @@ pub(super) struct CreditNoteAnswer {
     currency: String,
     /// The refund it made.
     refund_id: Option<String>,
+    /// Where that stands, once Stripe told.
+    refund_status: Option<String>,
     #[serde(flatten)]
     given: Given,
 }
@@ -159,7 +161,7 @@ fn told(made: Adjustment, given: Given) -> Told {
             status,
             given,
         }),
-        Adjustment::CreditNote { credit_note_id, invoice_id, number, total, refund_id } => {
+        Adjustment::CreditNote { credit_note_id, invoice_id, number, total, refund_id, refund_status } => {
             Told::CreditNote(CreditNoteAnswer {
                 credit_note_id,
                 invoice_id: invoice_id.to_string(),
@@ -167,6 +169,7 @@ fn told(made: Adjustment, given: Given) -> Told {
                 total: total.minor,
                 currency: total.currency.to_string(),
                 refund_id,
+                refund_status,
                 given,
             })
         }

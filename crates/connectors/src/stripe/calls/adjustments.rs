@@ -111,6 +111,10 @@ impl Client {
         self.post(key, "/v1/refunds", body).await
     }
 
+    pub(crate) async fn refund(&self, id: &str) -> Result<Answer<wire::Refund>, Error> {
+        self.get(&format!("/v1/refunds/{}", path_segment(id)), Form::new()).await
+    }
+
     pub(crate) async fn refunds(&self, intent: &str) -> Result<Answer<wire::List<wire::Refund>>, Error> {
         self.get("/v1/refunds", page(None).text(&["payment_intent"], intent)).await
     }

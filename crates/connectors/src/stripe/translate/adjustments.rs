@@ -17,7 +17,8 @@ pub(crate) fn credit(entry: wire::BalanceTransaction) -> CreditFact {
 
 pub(crate) fn refund(refund: wire::Refund) -> Result<RefundFact, NoWord> {
     let amount = Money::new(refund.amount, currency(&refund.id, &refund.currency)?);
-    Ok(RefundFact { refund_id: refund.id, amount, status: refund.status.unwrap_or_else(|| "pending".to_owned()) })
+    let status = refund.status.unwrap_or_else(|| "pending".to_owned());
+    Ok(RefundFact { refund_id: refund.id, amount, status, failure: refund.failure_reason })
 }
 
 pub(crate) fn credit_note(note: wire::CreditNote) -> Result<CreditNoteFact, NoWord> {

@@ -58,6 +58,9 @@ pub struct Refund {
     pub currency: String,
     /// `succeeded`, `pending`, …
     pub status: Option<String>,
+    /// Why it failed.
+    #[serde(default)]
+    pub failure_reason: Option<String>,
     /// Free pairs.
     pub metadata: Option<Metadata>,
 }
