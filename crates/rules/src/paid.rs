@@ -45,6 +45,11 @@ pub struct Debt {
 
 /// What a period paid for: each plan's units by its share of the time, a begun unit in full. Nothing for a period without a plan.
 pub fn paid_for(stretches: &[Stretch], period: Period) -> i64 {
+    paid_until(stretches, period, period.end)
+}
+
+/// The same for the part of a period before `cut`: what is left of it after its unused rest was given back.
+fn paid_until(stretches: &[Stretch], period: Period, cut: Timestamp) -> i64 {
     let whole = i128::from(period.end.as_micros().saturating_sub(period.start.as_micros()));
     if whole <= 0 {
         return 0;
@@ -54,7 +59,7 @@ pub fn paid_for(stretches: &[Stretch], period: Period) -> i64 {
         // What is known of the period's beginning counts from its beginning.
         let from = if place == 0 { period.start } else { stretch.from.clamp(period.start, period.end) };
         let next = stretches.get(place.saturating_add(1)).map_or(period.end, |next| next.from);
-        let until = next.clamp(from, period.end);
+        let until = next.clamp(from, period.end).min(cut.max(from));
         sum += i128::from(stretch.included) * i128::from(until.as_micros().saturating_sub(from.as_micros()));
     }
     i64::try_from((sum + whole - 1) / whole).unwrap_or(i64::MAX)
@@ -77,6 +82,17 @@ pub fn owed(ended: &Ended<'_>) -> i64 {
     let within = ended.used.min(last.included.saturating_sub(off)).max(0);
     let got = ended.owed.max(0).saturating_add(within);
     got.saturating_sub(paid_for(ended.stretches, ended.period)).max(0)
+}
+
+/// What of an earlier debt is still owed when a period was cut short at `cut` by one that began anew. `refunded` says whether its unused
+/// rest was given back; then only what was paid before works anything off.
+pub fn owed_after_cut(ended: &Ended<'_>, cut: Timestamp, refunded: bool) -> i64 {
+    let owed = ended.owed.max(0);
+    let Some(last) = ended.stretches.last() else { return owed };
+    let within = ended.used.min(last.included.saturating_sub(taken_off(last.included, owed))).max(0);
+    let until = if refunded { cut.clamp(ended.period.start, ended.period.end) } else { ended.period.end };
+    let paid = paid_until(ended.stretches, ended.period, until);
+    owed.saturating_add(within).saturating_sub(paid).clamp(0, owed)
 }
 
 #[cfg(test)]
@@ -120,6 +136,19 @@ mod tests {
             870,
             "what was forced or charged beyond is not counted twice"
         );
+    }
+
+    #[test]
+    fn a_period_that_is_cut_short_works_off_what_was_paid_of_it() {
+        let stretches = [stretch(0, 0, 1_000)];
+        let half = Timestamp::from_seconds(MONTH / 2);
+        let ended =
+            Ended { period: month(0), stretches: &stretches, used: 100, owed: 500, next: Some(1_000), guarded: true };
+        assert_eq!(owed_after_cut(&ended, half, true), 100, "500 paid for, 100 used, 500 owed");
+        assert_eq!(owed_after_cut(&ended, half, false), 0, "all of it was paid for");
+        assert_eq!(owed_after_cut(&Ended { used: 500, ..ended }, half, false), 0);
+        assert_eq!(owed_after_cut(&Ended { used: 500, owed: 3_000, ..ended }, half, false), 2_000);
+        assert_eq!(owed_after_cut(&Ended { used: 0, owed: 3_000, ..ended }, half, true), 2_500);
     }
 
     /// What an org does in a month: upgrades (at a second, to a place in the price list), how greedily it burns, where it goes then.

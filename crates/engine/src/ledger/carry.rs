@@ -2,40 +2,27 @@
 
 use tollgate_rules::entitlement::{OrgFacts, resolve};
 use tollgate_rules::ids::OrgKey;
-use tollgate_rules::ledger::{Counter, Head};
 use tollgate_rules::time::Timestamp;
 
-use super::{rows, sql};
+use super::ended::Ended;
 use crate::access::{OrgRef, OrgScope};
 use crate::db::{Error, Tx};
 use crate::engine::Engine;
-use crate::{grants, orgs, plans};
+use crate::{grants, orgs};
 
 /// Units that were carried over are used before what was given or bought.
 const PRIORITY: i64 = 10;
 
-/// Gives an org what the period that is over at `now` left unused, as far as its plan carries it over; true when it gave anything.
-/// Under the org's lock. Trials carry nothing over, and neither does an org whose access ended with the period.
-pub(super) async fn carry(
-    engine: &Engine,
-    tx: &mut Tx,
-    (org_key, head): (OrgKey, &Head),
-    (facts, now): (&OrgFacts, Timestamp),
-) -> Result<bool, Error> {
-    let (Some(last), Some(code), Some(version)) = (head.period, &head.plan_code, head.plan_version) else {
-        return Ok(false);
-    };
-    if now < last.period.end || head.trial_of.is_some() {
-        return Ok(false);
-    }
-    let Some(plan) = plans::version(engine, tx, code.as_str(), version).await? else { return Ok(false) };
+/// Gives an org what a period that is over left unused, as far as its plan carries it over; true when it gave anything. Under the
+/// org's lock. An org whose access ended with the period carries nothing over.
+pub(super) async fn carry(engine: &Engine, tx: &mut Tx, ended: &Ended, facts: &OrgFacts) -> Result<bool, Error> {
+    let (last, plan) = (ended.open, &ended.plan);
     if plan.allowances.values().all(|allowance| allowance.rollover.is_none()) {
         return Ok(false);
     }
-    let scope = scope(tx, org_key).await?;
+    let scope = scope(tx, ended.org_key).await?;
     let mut given = false;
-    for row in &sql::counters(tx, &[(org_key, last.no)]).await? {
-        let counter: Counter = rows::counter(row)?;
+    for counter in ended.counters(tx).await? {
         let Some(rollover) = plan.allowance(&counter.metric).rollover else { continue };
         let unused = counter.limit.included.unwrap_or(0).saturating_sub(counter.taken()).clamp(0, rollover.max);
         let Some(ends_at) = end_of(facts, last.period.end, rollover.periods).filter(|_| unused > 0) else { continue };

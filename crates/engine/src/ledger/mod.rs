@@ -21,6 +21,7 @@ mod check;
 mod commit;
 mod correct;
 mod debts;
+mod ended;
 mod error;
 mod events;
 mod explain;
@@ -68,6 +69,6 @@ pub use tollgate_rules::ledger::{
 pub use verify::{Drift, Verified, rebuild, verify};
 
 pub(crate) use commit::Ledger;
-pub(crate) use debts::debts;
+pub(crate) use debts::{debts, foreseen};
 pub(crate) use rollover::lock;
 pub(crate) use verify::differing;

@@ -11,6 +11,7 @@ use tollgate_rules::ledger::{Counter, Head, Limit, OpenPeriod, SpendCap};
 use tollgate_rules::period::{Period, PeriodKey};
 use tollgate_rules::time::Timestamp;
 
+use super::ended::{Ended, ended, paid};
 use super::{carry, debts, facts, rows, sql};
 use crate::db::{Arg, Columns, Error, Tx};
 use crate::engine::Engine;
@@ -85,11 +86,18 @@ async fn resolve_head(
     now: Timestamp,
 ) -> Result<Head, Error> {
     let mut facts = facts::facts(engine, tx, org_key).await?;
-    let settled = debts::settle(engine, tx, (org_key, head), (&facts, now)).await?;
-    if carry::carry(engine, tx, (org_key, head), (&facts, now)).await? || settled {
+    if let Some(ended) = ended(engine, tx, (org_key, head), now).await? {
+        let settled = debts::settle(engine, tx, &ended, &facts).await?;
+        if carry::carry(engine, tx, &ended, &facts).await? || settled {
+            facts = facts::facts(engine, tx, org_key).await?;
+        }
+    }
+    if let Some((running, at)) = cut_short(engine, tx, (org_key, head), (&facts, now)).await?
+        && debts::cut(engine, tx, &running, (&facts.debts, at)).await?
+    {
         facts = facts::facts(engine, tx, org_key).await?;
     }
-    open_slept(tx, org_key, &facts, (head, now)).await?;
+    open_slept(engine, tx, (org_key, &mut facts), (head, now)).await?;
     let resolved = resolve(&facts, now);
     let period = match rights(&resolved) {
         Some(rights) => Some(open(tx, org_key, &resolved, (rights, now)).await?),
@@ -118,11 +126,25 @@ async fn resolve_head(
     Ok(head)
 }
 
+/// The last period, where another one began before it was over, and when.
+async fn cut_short(
+    engine: &Engine,
+    tx: &mut Tx,
+    (org_key, head): (OrgKey, &Head),
+    (facts, now): (&OrgFacts, Timestamp),
+) -> Result<Option<(Ended, Timestamp)>, Error> {
+    let Some(last) = head.period.filter(|last| !facts.debts.is_empty() && now < last.period.end) else {
+        return Ok(None);
+    };
+    let Some(new) = resolve(facts, now).period.filter(|new| new.start > last.period.start) else { return Ok(None) };
+    Ok(paid(engine, tx, (org_key, head)).await?.map(|running| (running, new.start)))
+}
+
 /// Opens the periods that began and ended since the last one was opened, so that none is missing.
 async fn open_slept(
+    engine: &Engine,
     tx: &mut Tx,
-    org_key: OrgKey,
-    facts: &OrgFacts,
+    (org_key, facts): (OrgKey, &mut OrgFacts),
     (head, now): (&Head, Timestamp),
 ) -> Result<(), Error> {
     let Some(last) = head.period else { return Ok(()) };
@@ -135,6 +157,8 @@ async fn open_slept(
         let next = match rights(&resolved) {
             Some(rights) if rights.period.end <= now => {
                 open(tx, org_key, &resolved, (rights, now)).await?;
+                let plan = (rights.plan_code, rights.plan_version);
+                debts::pass(engine, tx, org_key, (&mut facts.debts, plan, rights.period)).await?;
                 rights.period.end
             }
             Some(_) => break,

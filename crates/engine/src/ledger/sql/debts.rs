@@ -51,6 +51,9 @@ const PLANS_OF_PERIOD: Statement = Statement::new(
 );
 
 /// The plan versions whose limits a period had, with when each came first.
-pub(crate) async fn plans_of_period(tx: &mut Tx, (org_key, period_no): (OrgKey, i64)) -> Result<Vec<Row>, Error> {
-    tx.all(&PLANS_OF_PERIOD, &[org_key.0.into(), period_no.into()]).await
+pub(crate) async fn plans_of_period(
+    connection: &mut Connection,
+    (org_key, period_no): (OrgKey, i64),
+) -> Result<Vec<Row>, Error> {
+    connection.all(&PLANS_OF_PERIOD, &[org_key.0.into(), period_no.into()]).await
 }
