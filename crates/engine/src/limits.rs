@@ -113,10 +113,25 @@ pub struct Limits {
     pub access_token_lifetime: Duration,
     /// On several nodes: how often a node asks what others revoked.
     pub revocations_heard_every: Duration,
-    /// Systems of the operator's that are told of what happens.
-    pub outgoing_endpoints_max: i64,
+    /// What others may hold up.
+    pub outside: Outside,
     /// How often reconciliation looks for what webhooks did not tell (business time).
     pub reconcile_every: Duration,
+}
+
+/// The limits of systems beside this one.
+#[derive(Debug, Clone)]
+pub struct Outside {
+    /// Systems of the operator's that are told of what happens.
+    pub endpoints_max: i64,
+    /// How long a preview waits for what the plan mirror thinks it costs.
+    pub mirror_preview_wait: Duration,
+}
+
+impl Default for Outside {
+    fn default() -> Outside {
+        Outside { endpoints_max: 50, mirror_preview_wait: Duration::from_secs(1) }
+    }
 }
 
 /// The limits of accounts, their sessions and memberships.
@@ -239,7 +254,7 @@ impl Default for Limits {
             guesses_max: 6_000,
             access_token_lifetime: Duration::from_secs(600),
             revocations_heard_every: Duration::from_secs(2),
-            outgoing_endpoints_max: 50,
+            outside: Outside::default(),
             reconcile_every: Duration::from_secs(300),
         }
     }

@@ -9,6 +9,7 @@ mod tests;
 
 use crate::catalog::Plan;
 use crate::ids::{Metric, PlanCode};
+use crate::paid::taken_off;
 use crate::period::{Interval, Period};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -151,6 +152,10 @@ pub struct Burned {
     pub used: i64,
     /// Units included; nothing: no limit.
     pub included: Option<i64>,
+    /// Units of earlier periods that were not paid for, and are taken off the running one.
+    pub owed: i64,
+    /// The same in the period that the change leads to.
+    pub owed_then: i64,
 }
 
 /// Whether the unused rest of a period may be given back when a change begins a new one with fresh units.
@@ -179,8 +184,12 @@ pub struct Effect {
     pub used: i64,
     /// Units included now; nothing: no limit.
     pub included_before: Option<i64>,
-    /// Units included by the new plan; nothing: no limit.
+    /// Units included by the new plan, less what is owed; nothing: no limit.
     pub included_after: Option<i64>,
+    /// Units of earlier periods that were not paid for, and are taken off the running one.
+    pub owed_before: i64,
+    /// Units that were not paid for, and are taken off the period that the change leads to and those that follow, until none are left.
+    pub owed_after: i64,
 }
 
 impl Effect {
@@ -195,15 +204,27 @@ impl Effect {
         let (used, included) = (grouped(self.used), grouped(included));
         Some(format!("You already used {used} of {included} {}.", self.metric))
     }
+
+    /// `You used 870 api_call more than was paid for: they are taken off the periods that follow.`, where that is so.
+    pub fn debt(&self) -> Option<String> {
+        let owed = Some(self.owed_after).filter(|owed| *owed > 0).map(grouped)?;
+        Some(format!(
+            "You used {owed} {} more than was paid for: they are taken off the periods that follow.",
+            self.metric
+        ))
+    }
 }
 
 /// What changing to `plan` does to each metric.
 pub fn effects(plan: &Plan, burned: &[Burned]) -> Vec<Effect> {
+    let less = |included: i64, burned: &Burned| included - taken_off(included, burned.owed_then);
     let effect = |burned: &Burned| Effect {
         metric: burned.metric.clone(),
         used: burned.used,
         included_before: burned.included,
-        included_after: plan.allowance(&burned.metric).included.units(),
+        included_after: plan.allowance(&burned.metric).included.units().map(|included| less(included, burned)),
+        owed_before: burned.owed,
+        owed_after: burned.owed_then,
     };
     burned.iter().map(effect).collect()
 }

@@ -66,7 +66,7 @@ pub async fn create(engine: &Engine, scope: &OperatorScope, new: NewEndpoint) ->
     let (task, by, row) = (engine.clone(), scope.clone(), endpoint.clone());
     let write = async move {
         let mut tx = task.db().begin(Lane::Control).await?;
-        let most = task.limits().outgoing_endpoints_max;
+        let most = task.limits().outside.endpoints_max;
         if sql::endpoint_count(&mut tx).await? >= most {
             return Err(Error::TooMany(most));
         }

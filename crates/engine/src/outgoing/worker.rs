@@ -60,7 +60,7 @@ impl Crew {
         while sequence::sequence(engine).await? > 0 {}
         let now = engine.now();
         let due = sql::due_endpoints(&mut engine.db().read().await?, now).await?;
-        let hands = engine.limits().outgoing_endpoints_max;
+        let hands = engine.limits().outside.endpoints_max;
         let mut started = 0;
         for endpoint_id in due {
             let free = i64::try_from(self.endpoints.len()).unwrap_or(i64::MAX) < hands;

@@ -4,7 +4,7 @@ use tollgate_connectors::billing::SubscriptionChange;
 use tollgate_rules::ids::PlanCode;
 use tollgate_rules::period::Interval;
 
-use super::preview::{Item, Quote, asked, preview};
+use super::preview::{Item, Quote, anew, asked};
 use super::sql;
 use super::weigh::{Weighed, weigh};
 use crate::access::OrgScope;
@@ -65,7 +65,7 @@ async fn amounts_hold(engine: &Engine, weighed: &Weighed, quote: &Quote) -> Resu
     }
     match asked(engine, weighed, &quote.change).await {
         Ok(told) => {
-            let items: Vec<Item> = told.lines.iter().map(Item::of).collect();
+            let items = Item::all(&told);
             let amount = (told.amount_due, told.currency) == (quote.amount.minor, quote.amount.currency);
             Ok(amount && items == quote.items)
         }
@@ -77,7 +77,7 @@ async fn amounts_hold(engine: &Engine, weighed: &Weighed, quote: &Quote) -> Resu
 
 /// The same change quoted anew, or why it cannot be made any more.
 async fn stale(engine: &Engine, scope: &OrgScope, quote: &Quote) -> Error {
-    match preview(engine, scope, &quote.wanted()).await {
+    match anew(engine, scope, &quote.wanted()).await {
         Ok(new) => Error::QuoteStale(Box::new(new)),
         Err(error) => error,
     }

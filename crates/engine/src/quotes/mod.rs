@@ -4,8 +4,10 @@
 //! *quote* is that with billing's own preview of the invoice; *confirming* it charges exactly what it shows, or nothing.
 //!
 //! Invariants: a quote never changes (save that it was confirmed); it pins the instant that prorations are computed for; before a
-//! charge billing is asked again, and another amount than shown makes the quote stale instead of being charged.
+//! charge billing is asked again, and another amount than shown makes the quote stale instead of being charged. What the plan mirror
+//! thinks it costs is compared and shown, and decides nothing.
 
+mod compare;
 mod hold;
 mod preview;
 pub(crate) mod sql;
@@ -13,6 +15,7 @@ pub(crate) mod sql;
 pub(crate) mod tests;
 mod weigh;
 
+pub use compare::MirrorView;
 pub use preview::{Item, Quote, preview};
 pub use weigh::Wanted;
 

@@ -5,12 +5,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use tollgate_connectors::billing::{self, PreviewFact, SubscriptionChange};
+use tollgate_rules::billing::InvoiceLine;
 use tollgate_rules::ids::{PlanCode, SubscriptionId};
 use tollgate_rules::money::{Currency, Money};
 use tollgate_rules::period::{Interval, Period};
 use tollgate_rules::quote::{Change, Effect, When, effects};
 use tollgate_rules::time::Timestamp;
 
+use super::compare::{self, MirrorView};
 use super::sql;
 use super::weigh::{Wanted, Weighed, weigh};
 use crate::access::OrgScope;
@@ -53,6 +55,9 @@ pub struct Quote {
     /// What it does to each metric's units.
     #[serde(skip)]
     pub effects: Vec<Effect>,
+    /// What the plan mirror thinks it costs, where it said so.
+    #[serde(skip)]
+    pub mirror: Option<MirrorView>,
     /// What billing was and will be asked.
     pub(crate) change: SubscriptionChange,
 }
@@ -76,19 +81,34 @@ pub struct Item {
 /// What cannot be chosen: see `subscriptions::Error`. [`Error::BillingUnavailable`] when billing cannot say.
 pub async fn preview(engine: &Engine, scope: &OrgScope, wanted: &Wanted) -> Result<Quote, Error> {
     let weighed = weigh(engine, scope, wanted).await?;
-    let quote = priced(engine, &weighed).await?;
+    // Both are asked at once: the mirror's bound is shorter than what billing takes on a bad day.
+    let theirs = async { Ok(compare::asked(engine, scope, &weighed).await) };
+    let (told, theirs) = tokio::try_join!(told(engine, &weighed), theirs)?;
+    let ours = Money::new(told.total, told.currency);
+    let mirror = theirs.map(|theirs| compare::held(theirs, ours));
+    let quote = Quote { mirror, ..quote(engine, &weighed, &told) };
     keep(engine, scope, &quote).await?;
     Ok(quote)
 }
 
-/// The quote of a weighed change, not kept yet.
-pub(super) async fn priced(engine: &Engine, weighed: &Weighed) -> Result<Quote, Error> {
-    let told = match weighed.when {
-        When::Now => asked(engine, weighed, &weighed.change).await?,
-        When::PeriodEnd => nothing_now(weighed),
-    };
-    let items: Vec<Item> = told.lines.iter().map(Item::of).collect();
-    Ok(Quote {
+/// The same for a quote that no longer holds: the mirror is not asked.
+pub(super) async fn anew(engine: &Engine, scope: &OrgScope, wanted: &Wanted) -> Result<Quote, Error> {
+    let weighed = weigh(engine, scope, wanted).await?;
+    let quote = quote(engine, &weighed, &told(engine, &weighed).await?);
+    keep(engine, scope, &quote).await?;
+    Ok(quote)
+}
+
+async fn told(engine: &Engine, weighed: &Weighed) -> Result<PreviewFact, Error> {
+    match weighed.when {
+        When::Now => asked(engine, weighed, &weighed.change).await,
+        When::PeriodEnd => Ok(nothing_now(weighed)),
+    }
+}
+
+fn quote(engine: &Engine, weighed: &Weighed, told: &PreviewFact) -> Quote {
+    let items = Item::all(told);
+    Quote {
         quote_id: engine.new_id("quote_"),
         subscription_id: weighed.mirror.subscription_id.clone(),
         kind: weighed.kind,
@@ -103,8 +123,9 @@ pub(super) async fn priced(engine: &Engine, weighed: &Weighed) -> Result<Quote, 
         effective_at: weighed.effective_at,
         expires_at: engine.now().plus(VALID),
         effects: effects(&weighed.plan, &weighed.burned),
+        mirror: None,
         change: weighed.change.clone(),
-    })
+    }
 }
 
 /// Billing's own preview of the invoice.
@@ -147,14 +168,35 @@ async fn keep(engine: &Engine, scope: &OrgScope, quote: &Quote) -> Result<(), db
 }
 
 impl Item {
-    pub(super) fn of(line: &tollgate_rules::billing::InvoiceLine) -> Item {
-        Item {
+    /// The lines of an invoice, then what a discount takes off them and what tax adds, so that all of them add up to its total.
+    pub(super) fn all(told: &PreviewFact) -> Vec<Item> {
+        let of = |line: &InvoiceLine| Item {
             description: line.description.clone().unwrap_or_default(),
             amount: line.amount.minor,
             proration: line.proration,
             period: line.period,
+        };
+        let mut items: Vec<Item> = told.lines.iter().map(of).collect();
+        for proration in [true, false] {
+            let off = |line: &InvoiceLine| line.discount.saturating_neg();
+            items.extend(Item::part(told, "Discount", proration, off));
         }
+        for proration in [true, false] {
+            items.extend(Item::part(told, "Tax", proration, |line| line.tax_added));
+        }
+        items
     }
+
+    /// What a part of lines comes to, for those of parts of periods or for the others; nothing where it is on none of them.
+    fn part(told: &PreviewFact, what: &str, proration: bool, part: impl Fn(&InvoiceLine) -> i64) -> Option<Item> {
+        let lines = || told.lines.iter().filter(|line| line.proration == proration && part(line) != 0);
+        let period = lines().map(|line| line.period).reduce(spanning)?;
+        Some(Item { description: what.to_owned(), amount: lines().map(&part).sum(), proration, period })
+    }
+}
+
+fn spanning(one: Period, other: Period) -> Period {
+    Period::new(one.start.min(other.start), one.end.max(other.end))
 }
 
 impl Quote {
@@ -171,6 +213,6 @@ impl Quote {
     /// What the customer should hear before deciding.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        self.effects.iter().filter_map(Effect::warning).collect()
+        self.effects.iter().flat_map(|effect| [effect.warning(), effect.debt()]).flatten().collect()
     }
 }

@@ -1,5 +1,6 @@
 //! What was shown is what is charged, played against the sandbox over HTTP on both databases.
 
+mod debts;
 mod random;
 mod refusals;
 
@@ -54,6 +55,7 @@ on_stage! {
         let scope = paying(&stage, "starter").await;
         stage.move_to(START.plus_days(11)).await;
         let quote = preview(&stage, &scope, &wanted("growth")).await.unwrap();
+        assert_eq!(quote.mirror, None, "there is no plan mirror");
         assert_eq!(plan(&stage, &scope).await, "starter", "a preview changes nothing");
         assert_eq!(quote.items.iter().map(|item| item.amount).sum::<i64>(), quote.amount.minor);
         assert!(quote.items.iter().all(|item| item.proration) && quote.proration == quote.amount.minor);

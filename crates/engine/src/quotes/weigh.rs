@@ -13,6 +13,7 @@ use tollgate_rules::time::Timestamp;
 
 use crate::access::OrgScope;
 use crate::engine::Engine;
+use crate::ledger;
 use crate::metering;
 use crate::plans;
 use crate::subscriptions::{CustomerRow, Error, Mirror, QUANTITY_MAX, entitlements, standing};
@@ -79,7 +80,7 @@ pub(crate) async fn weigh(engine: &Engine, scope: &OrgScope, wanted: &Wanted) ->
     }
     let (when, effective_at) = moment(engine, &mirror, kind)?;
     let price_id = plans::price_for(engine, &plan, interval).await?.ok_or(Error::UnknownPlan)?;
-    let burned = burned(engine, scope).await?;
+    let burned = burned(engine, scope, (&plan, when)).await?;
     let item = ItemChange { item_id: mirror.item_id.clone(), price_id, quantity };
     let change = SubscriptionChange { coupon: wanted.coupon.clone(), ..asked(engine, &mirror, interval, item) };
     let before = plan_before(engine, &mirror).await?;
@@ -157,6 +158,7 @@ fn asked(engine: &Engine, mirror: &Mirror, interval: Interval, item: ItemChange)
     let change = SubscriptionChange {
         item: Some(item),
         payment: Some(PaymentBehavior::PendingIfIncomplete),
+        automatic_tax: engine.automatic_tax(),
         ..SubscriptionChange::default()
     };
     if mirror.status == SubscriptionStatus::Trialing {
@@ -188,12 +190,19 @@ fn without_arbitrage(
     }
 }
 
-async fn burned(engine: &Engine, scope: &OrgScope) -> Result<Vec<Burned>, Error> {
+async fn burned(engine: &Engine, scope: &OrgScope, (next, when): (&Plan, When)) -> Result<Vec<Burned>, Error> {
     let now = entitlements(engine, scope, None).await?;
-    let burned = |numbers: crate::subscriptions::MetricEntitlement| Burned {
-        metric: numbers.metric,
-        used: numbers.used,
-        included: numbers.included,
+    let owed = ledger::foreseen(engine, scope, next).await?;
+    let burned = |numbers: crate::subscriptions::MetricEntitlement| {
+        let owed = owed.get(&numbers.metric).copied().unwrap_or_default();
+        Burned {
+            metric: numbers.metric,
+            used: numbers.used,
+            included: numbers.included,
+            owed: owed.now,
+            // A change within the period leaves what is owed in it; the next one begins with what is worked out then.
+            owed_then: if when == When::Now { owed.now } else { owed.then },
+        }
     };
     Ok(now.metrics.into_iter().map(burned).collect())
 }

@@ -76,7 +76,7 @@ fn month() -> Period {
 }
 
 fn burned(used: i64, included: Option<i64>) -> Vec<Burned> {
-    vec![Burned { metric: Metric::parse("api_call").unwrap(), used, included }]
+    vec![Burned { metric: Metric::parse("api_call").unwrap(), used, included, owed: 0, owed_then: 0 }]
 }
 
 #[test]
@@ -98,6 +98,14 @@ fn a_change_to_a_plan_that_includes_less_than_was_used_is_told() {
         Some("You already used 4,200 of 1,000 api_call.")
     );
     assert_eq!(effects(&plan("growth"), &used)[0].warning(), None);
+    assert_eq!(effects(&plan("growth"), &used)[0].debt(), None);
+    let owing = Burned { owed_then: 9_100, ..used[0].clone() };
+    let effect = effects(&plan("starter"), &[owing]).remove(0);
+    assert_eq!((effect.included_after, effect.owed_after), (Some(900), 9_100));
+    assert_eq!(
+        effect.debt().as_deref(),
+        Some("You used 9,100 api_call more than was paid for: they are taken off the periods that follow.")
+    );
     assert_eq!([grouped(0), grouped(999), grouped(1_000), grouped(-1_234_567)], ["0", "999", "1,000", "-1,234,567"]);
 }
 

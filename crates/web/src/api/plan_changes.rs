@@ -22,12 +22,14 @@ pub(crate) fn routes() -> Vec<Route> {
     let (read, write) = (Access::Org(Permission::BillingRead), Access::Org(Permission::BillingWrite));
     let billing: &[ErrorDoc] = &[errors::BILLING_UNAVAILABLE, errors::CONFLICT, errors::NO_CUSTOMER, errors::PAST_DUE];
     let payment: &[ErrorDoc] = &[errors::PAYMENT_FAILED, errors::PAYMENT_ACTION_REQUIRED];
+    let tax: &[ErrorDoc] = &[errors::TAX_LOCATION_NEEDED];
     vec![
-        Route::with::<__path_preview, _, _>(Spec::change(read), preview).refuses(billing),
+        Route::with::<__path_preview, _, _>(Spec::change(read), preview).refuses(billing).refuses(tax),
         Route::with::<__path_upgrade, _, _>(Spec::secret(write), upgrade)
             .refuses(billing)
             .refuses(payment)
-            .refuses(&[errors::QUOTE_STALE]),
+            .refuses(&[errors::QUOTE_STALE])
+            .refuses(tax),
         Route::with::<__path_downgrade, _, _>(Spec::change(write), downgrade).refuses(billing),
         Route::with::<__path_keep, _, _>(Spec::change(write), keep).refuses(billing),
         Route::with::<__path_cancel, _, _>(Spec::change(write), cancel).refuses(billing),
@@ -94,6 +96,8 @@ struct QuotaEffect<'e> {
     used: i64,
     included_now: Option<i64>,
     included_then: Option<i64>,
+    owed_now: i64,
+    owed_then: i64,
 }
 
 impl From<&Quote> for QuoteBody {
@@ -124,13 +128,16 @@ impl<'e> From<&'e Effect> for QuotaEffect<'e> {
             used: effect.used,
             included_now: effect.included_before,
             included_then: effect.included_after,
+            owed_now: effect.owed_before,
+            owed_then: effect.owed_after,
         }
     }
 }
 
 /// Shows what a change would cost now, line by line, and what it does to the quota; changes nothing
 ///
-/// `meta.quota` shows each metric's units, `meta.warnings` what the customer should hear first. The quote holds for 15 minutes.
+/// `meta.quota` shows each metric's units, included ones less those that were used and not paid for (`owedNow`, `owedThen`), `meta.warnings` what the customer should hear first, `meta.stigg` what the plan mirror thinks
+/// it costs (`amount`, `agrees`) where it said so in time; it decides nothing. The quote holds for 15 minutes.
 #[utoipa::path(post, path = "/api/plans/preview", tag = "plans", request_body = PreviewBody,
     responses((status = 200, description = "The quote", body = QuoteBody)))]
 async fn preview(call: Call) -> Result<Answer, ApiError> {
@@ -147,7 +154,10 @@ async fn preview(call: Call) -> Result<Answer, ApiError> {
     let wanted = Wanted { plan_code, interval, quantity: body.quantity, coupon: body.coupon };
     let quote = quotes::preview(call.app.engine(), &scope, &wanted).await.map_err(refused)?;
     let quota: Vec<QuotaEffect<'_>> = quote.effects.iter().map(QuotaEffect::from).collect();
-    let meta = json!({ "change": quote.kind.as_str(), "quota": quota, "warnings": quote.warnings() });
+    let mut meta = json!({ "change": quote.kind.as_str(), "quota": quota, "warnings": quote.warnings() });
+    if let Some(mirror) = quote.mirror {
+        meta["stigg"] = json!({ "amount": mirror.amount.minor, "agrees": mirror.agrees });
+    }
     Ok(Answer::data_meta(&QuoteBody::from(&quote), &meta))
 }
 
