@@ -12,6 +12,7 @@ mod hosted;
 mod key;
 mod one_off;
 mod request;
+mod tax;
 mod usage;
 
 pub use adjustments::{
@@ -32,6 +33,7 @@ pub use request::{
     SubscriptionChange, TrialChange,
 };
 
+pub use tax::{TaxAddress, TaxIdFact, TaxIdGiven};
 pub use usage::{MeterEvent, MeteredItem, NewInvoiceItem, NewMeter, NewMeteredPrice};
 
 use secrecy::SecretString;

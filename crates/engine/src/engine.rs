@@ -35,6 +35,7 @@ struct Inner {
     clock: Clocks,
     limits: Limits,
     billing: Billing,
+    automatic_tax: bool,
     plan_mirror: PlanMirror,
     mail: Mail,
     sealer: Sealer,
@@ -104,6 +105,7 @@ impl Engine {
             clock: settings.clock,
             limits: settings.limits,
             billing: settings.billing,
+            automatic_tax: settings.automatic_tax,
             plan_mirror: settings.plan_mirror,
             mail: settings.mail,
             sealer,
@@ -180,6 +182,11 @@ impl Engine {
     /// Who bills.
     pub(crate) fn billing(&self) -> &Billing {
         &self.0.billing
+    }
+
+    /// Whether billing works tax out by where the customer is.
+    pub(crate) fn automatic_tax(&self) -> bool {
+        self.0.automatic_tax
     }
 
     /// Who is told about plans.

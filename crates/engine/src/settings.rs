@@ -38,6 +38,8 @@ pub struct Settings {
     pub catalog: Catalog,
     /// Who bills.
     pub billing: Billing,
+    /// Whether billing works tax out by where the customer is, on everything that is sold from now on.
+    pub automatic_tax: bool,
     /// Who is told about plans.
     pub plan_mirror: PlanMirror,
     /// Who carries letters.

@@ -179,6 +179,7 @@ pub fn settings(db: &TestDb) -> Settings {
         limits: Limits::default(),
         catalog: Catalog::parse(Catalog::default_text()).expect("the default catalog is valid"),
         billing: Billing::Off,
+        automatic_tax: false,
         plan_mirror: PlanMirror::Off,
         mail: Mail::folder(db.mail_folder(), "Tollgate <no-reply@localhost>").expect("an address"),
         identity: crate::settings::IdentitySettings::built_in(),

@@ -53,6 +53,7 @@ pub(crate) async fn engine(config: &Config, parts: Parts) -> Result<Engine, Fail
         limits: limits(parts.keys),
         catalog: config.catalog.clone(),
         billing: parts.billing,
+        automatic_tax: config.automatic_tax,
         plan_mirror: parts.plan_mirror,
         mail: mail_of(config)?,
         identity: identity(config)?,

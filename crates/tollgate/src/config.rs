@@ -50,6 +50,8 @@ pub(crate) struct Config {
     pub(crate) webhook_secrets: Vec<SecretString>,
     pub(crate) stripe_api_base: String,
     pub(crate) allow_sandbox: bool,
+    /// Whether Stripe works tax out by where the customer is.
+    pub(crate) automatic_tax: bool,
     pub(crate) stigg_api_key: Option<SecretString>,
     pub(crate) stigg_api_base: String,
     /// Clerk, where users are kept there.
@@ -111,6 +113,7 @@ impl Config {
             webhook_secrets: values.webhook_secrets()?,
             stripe_api_base: values.url("STRIPE_API_BASE")?.unwrap_or_default(),
             allow_sandbox: values.switch("allow-sandbox")?,
+            automatic_tax: values.switch("TOLLGATE_AUTOMATIC_TAX")?,
             stigg_api_key: values.text("STIGG_API_KEY").map(SecretString::from),
             stigg_api_base: values.url("STIGG_API_BASE")?.unwrap_or_default(),
             clerk: clerk::of(&values)?,

@@ -164,6 +164,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
     },
     Setting {
         flag: "",
+        variable: "TOLLGATE_AUTOMATIC_TAX",
+        default: "",
+        reader: Reader::All,
+        value: Value::Switch,
+        help: "Lets Stripe work tax out by where the customer is (VAT, GST, sales tax) on everything that is sold from then on; checkout asks for the address and tax ids, other customers are told by `payments/tax.set` first. Switch Stripe Tax on at Stripe before.",
+    },
+    Setting {
+        flag: "",
         variable: "STIGG_API_KEY",
         default: "",
         reader: Reader::Serve,

@@ -210,6 +210,16 @@ pub const NO_CUSTOMER: ErrorDoc = ErrorDoc {
     example: r#"curl -i $API/api/stripe/customer.ensure -H "Authorization: Bearer $KEY" -H 'Content-Type: application/json' -d '{"orgId":"org_acme","email":"billing@example.com"}'"#,
 };
 
+/// 409: tax cannot be worked out.
+pub const TAX_LOCATION_NEEDED: ErrorDoc = ErrorDoc {
+    code: "tax_location_needed",
+    status: 409,
+    title: "Where the org is has to be known first",
+    cause: "This server lets Stripe work tax out by where the customer is (TOLLGATE_AUTOMATIC_TAX), and Stripe does not know that, or not well enough. Nothing was sold or changed.",
+    fix: "Set the address with `payments/tax.set`, or sell by `payments/checkout.create`, whose page asks for it.",
+    example: r#"curl -i $API/api/payments/tax.set -H "Authorization: Bearer $KEY" -H 'Content-Type: application/json' -d '{"orgId":"org_acme","address":{"country":"DE","postalCode":"10115"}}'"#,
+};
+
 /// 409: the hold is over.
 pub const HOLD_ENDED: ErrorDoc = ErrorDoc {
     code: "hold_ended",
@@ -381,6 +391,7 @@ pub const CATALOG: &[ErrorDoc] = &[
     METHOD_NOT_ALLOWED,
     CONFLICT,
     NO_CUSTOMER,
+    TAX_LOCATION_NEEDED,
     HOLD_ENDED,
     OTHER_PERIOD,
     QUOTE_STALE,

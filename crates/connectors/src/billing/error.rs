@@ -26,6 +26,12 @@ pub enum Error {
     /// The request is wrong, or the object is in another state than we believe. Sending it again gives the same.
     #[error("billing refused the request: {0}")]
     Refused(String),
+    /// Tax is worked out by where the customer is, and that is not known (well enough).
+    #[error("billing does not know where the customer is: {0}")]
+    NoPlace(String),
+    /// The tax id is none of its kind.
+    #[error("billing takes this for no tax id: {0}")]
+    BadTaxId(String),
     /// Our credentials are wrong or lack a permission; a person must act.
     #[error("billing refused our credentials: {0}")]
     Credentials(String),
@@ -49,6 +55,8 @@ impl Error {
             | Self::Declined { .. }
             | Self::Missing(_)
             | Self::Refused(_)
+            | Self::NoPlace(_)
+            | Self::BadTaxId(_)
             | Self::Credentials(_)
             | Self::StoredFailure(_)
             | Self::Garbled(_) => false,

@@ -18,6 +18,9 @@ pub struct NewOneOff {
     pub payment_method_id: Option<PaymentMethodId>,
     /// What the customer reads on it.
     pub description: String,
+    /// Whether tax is worked out by where the customer is.
+    #[serde(default)]
+    pub automatic_tax: bool,
 }
 
 impl Billing {

@@ -87,6 +87,9 @@ pub struct NewSubscription {
     pub payment: PaymentBehavior,
     /// The method its invoices are charged to, when it differs from the customer's.
     pub default_payment_method: Option<PaymentMethodId>,
+    /// Whether tax is worked out by where the customer is.
+    #[serde(default)]
+    pub automatic_tax: bool,
 }
 
 /// What changes on a subscription; `None` leaves a field as it is.
@@ -117,6 +120,10 @@ pub struct SubscriptionChange {
     /// A coupon that is redeemed with the change.
     #[serde(default)]
     pub coupon: Option<String>,
+    /// Whether tax is worked out by where the customer is. A change that waits for its payment cannot bring it along: it is switched on
+    /// before, and only previews of such a change say it.
+    #[serde(default)]
+    pub automatic_tax: bool,
 }
 
 /// Another price or quantity for the one item of a subscription. Both are always sent: a price without a quantity

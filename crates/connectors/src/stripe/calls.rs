@@ -56,6 +56,9 @@ pub const EVENTS: &[&str] = &[
     "payment_method.automatically_updated",
     "checkout.session.completed",
     "checkout.session.expired",
+    "refund.created",
+    "refund.updated",
+    "refund.failed",
 ];
 
 impl Client {
@@ -168,6 +171,7 @@ impl Client {
             .maybe(&["default_payment_method"], new.default_payment_method.as_ref().map(|method| method.as_str()))
             .text(&["metadata", ORG_MARK], new.org_id.as_str())
             .list("expand", ["latest_invoice.confirmation_secret"]);
+        let body = taxed(body, new.automatic_tax);
         let body = match new.trial_days {
             Some(days) => body
                 .integer(&["trial_period_days"], i64::from(days))
@@ -341,7 +345,13 @@ fn subscription_change(change: &SubscriptionChange) -> Form {
         form = form.text(&["cancel_at"], "");
     }
     form = form.maybe(&["discounts", "0", "coupon"], change.coupon.as_deref());
+    form = taxed(form, change.automatic_tax && change.payment != Some(PaymentBehavior::PendingIfIncomplete));
     form.maybe(&["default_payment_method"], change.default_payment_method.as_ref().map(|method| method.as_str()))
+}
+
+/// With automatic tax where it is wanted; what is left out stays as it is.
+pub(super) fn taxed(form: Form, wanted: bool) -> Form {
+    if wanted { form.boolean(&["automatic_tax", "enabled"], true) } else { form }
 }
 
 /// The items that are charged by use, behind the one that is charged by count.

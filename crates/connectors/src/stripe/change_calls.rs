@@ -1,6 +1,6 @@
 //! The calls about changes of a running subscription.
 
-use super::calls::{anchor_word, moved, proration_word};
+use super::calls::{anchor_word, moved, proration_word, taxed};
 use super::client::{Answer, Client};
 use super::error::Error;
 use super::form::{Form, path_segment};
@@ -17,7 +17,7 @@ impl Client {
     ) -> Result<Answer<wire::Invoice>, Error> {
         let body = Form::new().text(&["customer"], customer).text(&["subscription"], subscription);
         let body = details(body, change).maybe(&["discounts", "0", "coupon"], change.coupon.as_deref());
-        self.ask("/v1/invoices/create_preview", body).await
+        self.ask("/v1/invoices/create_preview", taxed(body, change.automatic_tax)).await
     }
 
     pub(crate) async fn void_invoice(&self, key: &IdempotencyKey, id: &str) -> Result<Answer<wire::Invoice>, Error> {

@@ -11,8 +11,11 @@ pub(crate) mod calls;
 mod change_calls;
 pub(crate) mod hosted_calls;
 pub(crate) mod one_off_calls;
+mod tax_calls;
 pub(crate) mod translate;
 pub(crate) mod usage_calls;
 
 pub use client::{API_BASE, API_VERSION, Answer, Client, Settings, SetupError};
 pub use error::{Error, Refusal};
+
+pub(crate) use tax_calls::TaxId;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::calls::taxed;
 use super::client::{Answer, Client};
 use super::error::Error;
 use super::form::{Form, path_segment};
@@ -48,7 +49,7 @@ impl Client {
             .text(&["collection_method"], "charge_automatically")
             .text(&["pending_invoice_items_behavior"], "exclude")
             .text(&["metadata", OPERATION_MARK], operation);
-        self.post(key, "/v1/invoices", body).await
+        self.post(key, "/v1/invoices", taxed(body, new.automatic_tax)).await
     }
 
     pub(crate) async fn one_offs(

@@ -50,7 +50,12 @@ impl From<StripeError> for Error {
                 client_secret: refusal.client_secret.map(SecretString::from),
             },
             StripeError::Missing(_) => Self::Missing(detail),
-            StripeError::Refused(_) | StripeError::KeyReused(_) => Self::Refused(detail),
+            StripeError::Refused(refusal) => match refusal.code.as_deref() {
+                Some("customer_tax_location_invalid") => Self::NoPlace(detail),
+                Some("tax_id_invalid") => Self::BadTaxId(detail),
+                _ => Self::Refused(detail),
+            },
+            StripeError::KeyReused(_) => Self::Refused(detail),
             StripeError::Credentials(_) => Self::Credentials(detail),
             StripeError::Busy(_) | StripeError::Unknown(_) => Self::Unavailable(detail),
             StripeError::StoredFailure(_) => Self::StoredFailure(detail),
@@ -343,6 +348,7 @@ fn object_kind(word: Option<&str>) -> ObjectKind {
         Some("payment_method") => ObjectKind::PaymentMethod,
         Some("setup_intent") => ObjectKind::SetupIntent,
         Some("checkout.session") => ObjectKind::Checkout,
+        Some("refund") => ObjectKind::Refund,
         _ => ObjectKind::Other,
     }
 }

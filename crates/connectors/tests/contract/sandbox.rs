@@ -87,6 +87,7 @@ impl Stage {
             trial_days: Some(14),
             payment: PaymentBehavior::AllowIncomplete,
             default_payment_method: None,
+            automatic_tax: false,
         };
         let made = self.billing.create_subscription(&self.key(), &new).await.unwrap();
         assert!(matches!(made.payment, Payment::Settled));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tollgate_connectors::billing::{
     Anchor, Billing, CancelSettlement, CustomerChange, IdempotencyKey, ItemChange, NewCustomer, NewPrice, NewProduct,
     NewSubscription, NewWebhookEndpoint, ObjectKind, Payment, PaymentBehavior, PriceChange, Proration,
-    SubscriptionChange, TrialChange,
+    SubscriptionChange, TaxAddress, TaxIdGiven, TrialChange,
 };
 use tollgate_connectors::stripe::wire;
 use tollgate_rules::ids::{CustomerId, InvoiceId, OrgId, PaymentMethodId, PriceId, SubscriptionId};
@@ -20,7 +20,7 @@ use crate::recorder::{Recorded, Recorder, Reply};
 use crate::schema::{Description, Node};
 
 /// Calls whose request is checked; grows with `calls.rs`.
-const CALLS: usize = 33;
+const CALLS: usize = 42;
 
 #[tokio::test]
 async fn every_request_to_stripe_is_valid_by_its_official_description() {
@@ -37,7 +37,9 @@ async fn every_request_to_stripe_is_valid_by_its_official_description() {
         findings.extend(request_findings(&description, request));
         assert_eq!(request.headers["authorization"], "Bearer sk_test_contract");
         assert_eq!(request.headers["stripe-version"], "2026-10-28.endive");
-        assert_eq!(request.headers.contains_key("idempotency-key"), request.method == "POST", "{}", request.path);
+        // A preview changes nothing, and so belongs to no operation.
+        let changes = request.method == "POST" && !request.path.ends_with("/create_preview");
+        assert_eq!(request.headers.contains_key("idempotency-key"), changes, "{}", request.path);
     }
     assert_eq!(findings, Vec::<String>::new());
     assert_eq!(requests.len(), CALLS, "a new call belongs into this test");
@@ -88,6 +90,7 @@ fn answer(samples: &Value, request: &Recorded) -> String {
     let parts: Vec<&str> = request.path.trim_start_matches("/v1/").split('/').collect();
     let kind = match parts[0] {
         "invoices" if parts.last() == Some(&"lines") => "line_item",
+        "customers" if parts.contains(&"tax_ids") => "tax_id",
         plural => plural.trim_end_matches('s'),
     };
     let mut sample = samples[kind].clone();
@@ -102,7 +105,7 @@ fn answer(samples: &Value, request: &Recorded) -> String {
     if kind == "invoice" {
         sample["lines"]["has_more"] = json!(true);
     }
-    if request.method == "GET" && (parts.len() == 1 || kind == "line_item") {
+    if request.method == "GET" && (parts.len() == 1 || kind == "line_item" || kind == "tax_id") {
         return json!({"object": "list", "data": [sample], "has_more": false}).to_string();
     }
     sample.to_string()
@@ -133,6 +136,14 @@ async fn customer_calls(billing: &Billing, key: &IdempotencyKey) {
     let change =
         CustomerChange { email, name: Some("A".to_owned()), default_payment_method: method, org_id: Some(org_id) };
     billing.update_customer(key, &customer_id(), &change).await.unwrap();
+    let country = "DE".to_owned();
+    let address = TaxAddress { country, postal_code: Some("10115".to_owned()), ..TaxAddress::default() };
+    billing.set_tax_address(key, &customer_id(), &address).await.unwrap();
+    billing.tax_address(&customer_id()).await.unwrap();
+    let given = TaxIdGiven { kind: "eu_vat".to_owned(), value: "DE123456789".to_owned() };
+    billing.create_tax_id(key, &customer_id(), &given).await.unwrap();
+    assert_eq!(billing.tax_ids(&customer_id()).await.unwrap().len(), 1);
+    billing.delete_tax_id(&customer_id(), "txi_1").await.unwrap();
 }
 
 async fn catalog_calls(billing: &Billing, key: &IdempotencyKey) {
@@ -167,6 +178,7 @@ async fn subscription_calls(billing: &Billing, key: &IdempotencyKey) {
         trial_days: Some(14),
         payment: PaymentBehavior::AllowIncomplete,
         default_payment_method: None,
+        automatic_tax: true,
     };
     billing.create_subscription(key, &new).await.unwrap();
     let paid = PaymentBehavior::DefaultIncomplete;
@@ -181,9 +193,13 @@ async fn subscription_calls(billing: &Billing, key: &IdempotencyKey) {
         proration: Some(Proration::InvoiceNow),
         proration_at: Some(Timestamp::from_seconds(1_800_000_000)),
         payment: Some(PaymentBehavior::PendingIfIncomplete),
+        automatic_tax: true,
         ..SubscriptionChange::default()
     };
     billing.update_subscription(key, &id, &upgrade).await.unwrap();
+    billing.preview_change(&customer_id(), &id, &upgrade).await.unwrap();
+    billing.has_automatic_tax(&id).await.unwrap();
+    billing.switch_on_tax(key, &id).await.unwrap();
     let end_trial = SubscriptionChange {
         item,
         trial: TrialChange::EndNow,

@@ -113,7 +113,7 @@ async fn begin_and_drive(engine: &Engine, scope: &OrgScope, new: &NewCheckout, a
         price_id: asked.price_id,
         quantity: 1,
         trial_days: asked.trial_days,
-        collect_tax: false,
+        collect_tax: engine.automatic_tax(),
         success_url: new.success_url.clone(),
         cancel_url: new.cancel_url.clone(),
     };

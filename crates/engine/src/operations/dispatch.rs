@@ -13,6 +13,7 @@ pub(super) async fn advance(run: &mut Run<'_>) -> Result<Value, Stop> {
         Kind::SubscriptionCreate => Box::pin(subscriptions::create::advance(run)).await,
         Kind::DefaultMethod => Box::pin(subscriptions::set_default_method::advance(run)).await,
         Kind::MethodDetach => Box::pin(subscriptions::detach_method::advance(run)).await,
+        Kind::TaxSet => Box::pin(subscriptions::tax::advance(run)).await,
         Kind::CheckoutCreate => Box::pin(checkouts::advance(run)).await,
         Kind::PlanUpgrade => Box::pin(subscriptions::upgrade::advance(run)).await,
         Kind::PlanMigrate => Box::pin(subscriptions::migrate::advance(run)).await,

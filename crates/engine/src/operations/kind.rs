@@ -11,6 +11,8 @@ pub enum Kind {
     DefaultMethod,
     /// Takes a payment method away from an org.
     MethodDetach,
+    /// Sets where an org is taxed, and by which tax ids.
+    TaxSet,
     /// Makes a page where somebody subscribes.
     CheckoutCreate,
     /// Puts an org on a paid plan now.
@@ -55,6 +57,7 @@ impl Kind {
         Kind::SubscriptionCreate,
         Kind::DefaultMethod,
         Kind::MethodDetach,
+        Kind::TaxSet,
         Kind::CheckoutCreate,
         Kind::PlanUpgrade,
         Kind::PlanMigrate,
@@ -83,6 +86,7 @@ impl Kind {
             Kind::SubscriptionCreate => "subscription.create",
             Kind::DefaultMethod => "default_method.set",
             Kind::MethodDetach => "method.detach",
+            Kind::TaxSet => "tax.set",
             Kind::CheckoutCreate => "checkout.create",
             Kind::PlanUpgrade => "plan.upgrade",
             Kind::PlanMigrate => "plan.migrate",

@@ -95,6 +95,10 @@ pub enum Code {
     Missing,
     /// The request is wrong there, or in conflict with the state there.
     Refused,
+    /// Tax is worked out by where the customer is, and that is not known.
+    NoPlace,
+    /// A tax id is none of its kind.
+    BadTaxId,
     /// Our credentials lack a right; a person must act.
     Credentials,
     /// Nobody is configured for this.
@@ -102,8 +106,16 @@ pub enum Code {
 }
 
 impl Code {
-    const ALL: [Code; 6] =
-        [Code::PaymentFailed, Code::PaymentActionRequired, Code::Missing, Code::Refused, Code::Credentials, Code::Off];
+    const ALL: [Code; 8] = [
+        Code::PaymentFailed,
+        Code::PaymentActionRequired,
+        Code::Missing,
+        Code::Refused,
+        Code::NoPlace,
+        Code::BadTaxId,
+        Code::Credentials,
+        Code::Off,
+    ];
 
     /// The word in the table.
     #[must_use]
@@ -113,6 +125,8 @@ impl Code {
             Code::PaymentActionRequired => "payment_action_required",
             Code::Missing => "missing",
             Code::Refused => "refused",
+            Code::NoPlace => "no_place",
+            Code::BadTaxId => "bad_tax_id",
             Code::Credentials => "credentials",
             Code::Off => "off",
         }

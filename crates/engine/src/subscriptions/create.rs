@@ -79,6 +79,7 @@ pub async fn create(engine: &Engine, scope: &OrgScope, new: &NewSubscription) ->
             None => PaymentBehavior::DefaultIncomplete,
         },
         default_payment_method: None,
+        automatic_tax: engine.automatic_tax(),
     };
     let outcome = begin_and_drive(engine, scope, body).await?;
     // A call that came while another was under way hears what that one made.

@@ -27,6 +27,7 @@ pub(crate) mod set_default_method;
 mod snapshot;
 pub(crate) mod sql;
 mod sync;
+pub(crate) mod tax;
 #[cfg(test)]
 pub(crate) mod tests;
 pub(crate) mod upgrade;
@@ -42,6 +43,8 @@ pub use list_methods::{Method, list_methods};
 pub use migrate::{Migrate, Migrated, Moved, migrate, preview_migration};
 pub use open_portal::open_portal;
 pub use set_default_method::set_default_method;
+pub use tax::{NewTaxDetails, TaxDetails, set_tax_details, tax_details};
+pub use tollgate_connectors::billing::{TaxAddress, TaxIdFact, TaxIdGiven};
 pub use upgrade::{Upgrade, Upgraded, upgrade};
 
 pub(crate) use apply_fact::{Applied, Cause, Fact, apply_fact};
@@ -152,6 +155,12 @@ pub enum Error {
         /// The bank's reason (`insufficient_funds`), when there is one.
         reason: Option<String>,
     },
+    /// Tax is worked out by where the customer is, and billing does not know that well enough. Nothing changed.
+    #[error("billing does not know where the org is")]
+    NoPlace,
+    /// A part of what is to be known for taxing is wrong: the field.
+    #[error("not what billing can tax by")]
+    BadTaxDetails(&'static str),
     /// The customer must confirm the payment; until then nothing changes.
     #[error("the payment must be confirmed")]
     PaymentActionRequired {
@@ -179,6 +188,8 @@ impl From<billing::Error> for Error {
                 Some(client_secret) => Error::PaymentActionRequired { client_secret },
                 None => Error::PaymentFailed { message, reason },
             },
+            billing::Error::NoPlace(_) => Error::NoPlace,
+            billing::Error::BadTaxId(_) => Error::BadTaxDetails("taxIds"),
             billing::Error::Unavailable(_) => Error::BillingUnavailable { operation_id: None },
             other => Error::Billing(other.to_string()),
         }
@@ -197,6 +208,8 @@ impl From<operations::Error> for Error {
                 (Code::PaymentFailed | Code::PaymentActionRequired, _) => {
                     Error::PaymentFailed { message: refusal.message, reason: refusal.reason }
                 }
+                (Code::NoPlace, _) => Error::NoPlace,
+                (Code::BadTaxId, _) => Error::BadTaxDetails("taxIds"),
                 (Code::Missing | Code::Refused | Code::Credentials | Code::Off, _) => Error::Billing(refusal.message),
             },
         }

@@ -80,6 +80,8 @@ pub(crate) fn stop(error: billing::Error) -> Stop {
             Stop::Refused(Refusal { code: Code::PaymentFailed, message, reason, client_secret: None })
         }
         billing::Error::Missing(_) => refuse(Code::Missing, detail),
+        billing::Error::NoPlace(_) => refuse(Code::NoPlace, detail),
+        billing::Error::BadTaxId(_) => refuse(Code::BadTaxId, detail),
         billing::Error::Credentials(_) => refuse(Code::Credentials, detail),
         billing::Error::Off => refuse(Code::Off, detail),
         billing::Error::StoredFailure(_) => Stop::Stuck(detail),

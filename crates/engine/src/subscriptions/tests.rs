@@ -295,6 +295,7 @@ on_stage! {
             trial_days: None,
             payment: billing::PaymentBehavior::AllowIncomplete,
             default_payment_method: None,
+            automatic_tax: false,
         };
         // Billing's times are whole seconds: the second one is made in a later one, so that it is the newest.
         stage.move_to(START.plus_days(1)).await;

@@ -15,6 +15,7 @@ use super::Error;
 use super::apply_fact::Cause;
 use super::schedules::release;
 use super::sync::{stop, sync};
+use super::tax;
 use crate::access::OrgScope;
 use crate::db;
 use crate::engine::Engine;
@@ -105,6 +106,10 @@ async fn begin_and_drive(engine: &Engine, scope: &OrgScope, frozen: &Frozen) -> 
 pub(crate) async fn advance(run: &mut Run<'_>) -> Result<Value, Stop> {
     let frozen: Frozen = run.body()?;
     point(run.engine(), "upgrade.begun").map_err(db::Error::from)?;
+    if frozen.change.automatic_tax {
+        // A change that waits for its payment cannot bring it along.
+        tax::switch_on(run, &frozen.subscription_id).await?;
+    }
     give_up_waiting(run, &frozen.subscription_id).await?;
     let released = release(run, &frozen.subscription_id).await?;
     if !frozen.change.metered.is_empty() {

@@ -79,5 +79,11 @@ async fn weigh(engine: &Engine, scope: &OrgScope, buy: &Buy) -> Result<Frozen, E
         let reason = Some("no_payment_method".to_owned());
         return Err(subscriptions::Error::PaymentFailed { message, reason }.into());
     }
-    Ok(Frozen { customer_id: customer.customer_id, payment_method_id, pack, at: engine.now() })
+    Ok(Frozen {
+        customer_id: customer.customer_id,
+        payment_method_id,
+        pack,
+        at: engine.now(),
+        automatic_tax: engine.automatic_tax(),
+    })
 }

@@ -53,6 +53,7 @@ async fn draft(run: &mut Run<'_>, frozen: &Frozen) -> Result<InvoiceId, Stop> {
         currency: frozen.pack.price.currency,
         payment_method_id: frozen.payment_method_id.clone(),
         description: frozen.pack.name.clone(),
+        automatic_tax: frozen.automatic_tax,
     };
     run.step("invoice", |key| async move {
         if forgotten

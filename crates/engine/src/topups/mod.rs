@@ -105,6 +105,8 @@ struct Frozen {
     payment_method_id: Option<PaymentMethodId>,
     pack: Pack,
     at: Timestamp,
+    #[serde(default)]
+    automatic_tax: bool,
 }
 
 /// Why nothing was bought.

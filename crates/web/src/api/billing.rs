@@ -20,9 +20,13 @@ pub(crate) fn routes() -> Vec<Route> {
     let write = Access::Org(Permission::BillingWrite);
     let billing = &[errors::BILLING_UNAVAILABLE, errors::CONFLICT];
     let payment = &[errors::PAYMENT_FAILED, errors::PAYMENT_ACTION_REQUIRED, errors::NO_CUSTOMER];
+    let tax = &[errors::TAX_LOCATION_NEEDED];
     vec![
         Route::with::<__path_ensure_customer, _, _>(Spec::change(write), ensure_customer).refuses(billing),
-        Route::with::<__path_subscribe, _, _>(Spec::change(write), subscribe).refuses(billing).refuses(payment),
+        Route::with::<__path_subscribe, _, _>(Spec::change(write), subscribe)
+            .refuses(billing)
+            .refuses(payment)
+            .refuses(tax),
         Route::with::<__path_setup_intent, _, _>(Spec::secret(write), setup_intent).refuses(billing).refuses(payment),
         Route::with::<__path_default_method, _, _>(Spec::change(write), default_method)
             .refuses(billing)
@@ -225,10 +229,11 @@ pub(super) fn refused(error: Error) -> ApiError {
         Error::UnknownPlan | Error::NotSelfService => ApiError::field("/newPlanCode", said),
         Error::BadQuantity => ApiError::field("/quantity", said),
         Error::BadEmail => ApiError::field("/email", said),
-        Error::BadUrl(name) => ApiError::field(&format!("/{name}"), said),
+        Error::BadUrl(name) | Error::BadTaxDetails(name) => ApiError::field(&format!("/{name}"), said),
         Error::BadOrgName => ApiError::field("/orgName", said),
         Error::UnknownPaymentMethod => ApiError::field("/paymentMethodId", said),
         Error::NoCustomer => ApiError::new(&errors::NO_CUSTOMER, "The org has no customer at Stripe yet."),
+        Error::NoPlace => ApiError::new(&errors::TAX_LOCATION_NEEDED, "Stripe does not know where the org is yet."),
         Error::NotSoldSo => ApiError::field("/interval", said),
         Error::OtherCurrency => ApiError::field("/newPlanCode", said),
         Error::BadCoupon => ApiError::field("/coupon", said),

@@ -38,6 +38,7 @@ mod quotas;
 mod reconcile;
 mod spending;
 mod system;
+mod tax;
 mod topups;
 pub(crate) mod usage;
 mod usage_batch;
@@ -67,6 +68,7 @@ pub(crate) fn routes() -> Vec<Route> {
         billing::routes(),
         payments::routes(),
         adjustments::routes(),
+        tax::routes(),
         topups::routes(),
         spending::routes(),
         entitlements::routes(),

@@ -17,7 +17,7 @@ pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::with::<__path_buy, _, _>(Spec::secret(write), buy)
             .refuses(&[errors::BILLING_UNAVAILABLE, errors::CONFLICT, errors::NO_CUSTOMER])
-            .refuses(&[errors::PAYMENT_FAILED, errors::PAYMENT_ACTION_REQUIRED]),
+            .refuses(&[errors::PAYMENT_FAILED, errors::PAYMENT_ACTION_REQUIRED, errors::TAX_LOCATION_NEEDED]),
         Route::new::<__path_list, _, _>(read, list),
     ]
 }
