@@ -133,6 +133,11 @@ async fn stripe(config: &Config) -> Finding {
         Ok(billing) => billing.permissions().await.unwrap_or_default(),
         Err(failure) => return bad("stripe", failure.what, "Check STRIPE_SECRET_KEY and STRIPE_API_BASE."),
     };
+    told_of(&seen, mode)
+}
+
+/// What a restricted key may and lacks, in the words of Stripe's dashboard and of its answers.
+fn told_of(seen: &[(Permission, Seen)], mode: &str) -> Finding {
     let named = |permission: &Permission| {
         format!("{}: {}", permission.resource, if permission.write { "Write" } else { "Read" })
     };
@@ -140,7 +145,15 @@ async fn stripe(config: &Config) -> Finding {
         let found = seen.iter().filter(|(_, seen)| wanted(seen)).map(|(permission, _)| named(permission));
         found.collect::<Vec<_>>().join(", ")
     };
-    let (all, missing) = (of(|_| true), of(|seen| *seen == Seen::Missing));
+    let missing: Vec<String> = seen
+        .iter()
+        .filter_map(|(permission, seen)| match seen {
+            Seen::Missing(Some(word)) => Some(format!("{} ({word})", named(permission))),
+            Seen::Missing(None) => Some(named(permission)),
+            Seen::There | Seen::Untried | Seen::Unknown(_) => None,
+        })
+        .collect();
+    let (all, missing) = (of(|_| true), missing.join(", "));
     let unknown = of(|seen| matches!(seen, Seen::Unknown(_)));
     if !missing.is_empty() {
         let fix = format!("Give the key these permissions in Stripe's dashboard: {missing}.");
@@ -150,7 +163,8 @@ async fn stripe(config: &Config) -> Finding {
         let fix = "Check STRIPE_SECRET_KEY, STRIPE_API_BASE and the way to Stripe.";
         return bad("stripe", format!("a restricted key, {mode}; Stripe did not say whether it has {unknown}"), fix);
     }
-    good("stripe", format!("a restricted key, {mode}; every permission it needs can be read: {all}"))
+    let untried = of(|seen| *seen == Seen::Untried);
+    good("stripe", format!("a restricted key, {mode}; it can read what it needs to: {all} (not tried: {untried})"))
 }
 
 fn webhooks(config: &Config) -> Finding {
