@@ -21,6 +21,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tollgate_engine::Engine;
+use tollgate_sandbox::Sandbox;
 use tollgate_web::TimeMachine;
 
 use crate::assemble;
@@ -29,7 +30,7 @@ use crate::data_dir::DataDir;
 use crate::failure::{Exit, Failure};
 use crate::serving::Stop;
 
-pub(crate) use execute::{backup_failed, execute};
+pub(crate) use execute::{backup_failed, execute, operator};
 pub(crate) use plans::publish;
 
 /// A request is a few words; a catalog is the longest.
@@ -136,6 +137,11 @@ pub(crate) enum Request {
         /// Whether to only count them.
         dry_run: bool,
     },
+    /// Keeps the world of a running `dev` as a folder.
+    WorldKeep {
+        /// The folder to make, as an absolute path.
+        to: PathBuf,
+    },
     /// Copies the embedded database.
     Backup {
         /// The file to make, as an absolute path.
@@ -176,6 +182,17 @@ pub(crate) struct Context {
     pub(crate) engine: Engine,
     /// Only in a running `dev`.
     pub(crate) time_machine: Option<Arc<TimeMachine>>,
+    /// Stripe's side and where both sides are kept; only in a running `dev`.
+    pub(crate) world: Option<World>,
+}
+
+/// What a running `dev` is made of, to be kept as a whole.
+#[derive(Debug, Clone)]
+pub(crate) struct World {
+    /// Stripe's side.
+    pub(crate) sandbox: Sandbox,
+    /// Where everything lies.
+    pub(crate) data: DataDir,
 }
 
 /// What came of a request, as it goes over the socket.
@@ -190,24 +207,31 @@ enum Reply {
 /// # Errors
 /// The command failed, or needs a server and there is none.
 pub(crate) async fn ask(config: &Config, request: Request) -> Result<Value, Failure> {
-    let data = DataDir::new(&config.data);
-    match UnixStream::connect(data.admin_socket()).await {
-        Ok(stream) => over(stream, &request).await,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
-            if matches!(request, Request::Clock | Request::Advance { .. }) {
-                let what = format!("no `tollgate dev` is running on {}", data.root().display());
-                return Err(Failure::new(what)
-                    .exit(Exit::Unreachable)
-                    .remedy("Start it, or name its data directory with --data."));
-            }
-            let context = Context { engine: assemble::offline(config).await?, time_machine: None };
-            let outcome = execute(&context, request).await;
-            context.engine.close().await;
-            outcome
-        }
-        Err(error) => {
-            Err(Failure::new(format!("opening {}: {error}", data.admin_socket().display())).exit(Exit::Denied))
-        }
+    if let Some(answer) = ask_running(config, &request).await? {
+        return Ok(answer);
+    }
+    if matches!(request, Request::Clock | Request::Advance { .. }) {
+        let what = format!("no `tollgate dev` is running on {}", config.data.display());
+        return Err(Failure::new(what)
+            .exit(Exit::Unreachable)
+            .remedy("Start it, or name its data directory with --data."));
+    }
+    let context = Context { engine: assemble::offline(config).await?, time_machine: None, world: None };
+    let outcome = execute(&context, request).await;
+    context.engine.close().await;
+    outcome
+}
+
+/// Asks the running server; nothing where none runs on the data directory.
+///
+/// # Errors
+/// The command failed, or the socket is somebody else's.
+pub(crate) async fn ask_running(config: &Config, request: &Request) -> Result<Option<Value>, Failure> {
+    let socket = DataDir::new(&config.data).admin_socket();
+    match UnixStream::connect(&socket).await {
+        Ok(stream) => over(stream, request).await.map(Some),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Ok(None),
+        Err(error) => Err(Failure::new(format!("opening {}: {error}", socket.display())).exit(Exit::Denied)),
     }
 }
 

@@ -14,6 +14,7 @@ mod seeds;
 mod serving;
 mod settings;
 mod time_machine;
+mod worlds;
 
 use std::process::ExitCode;
 

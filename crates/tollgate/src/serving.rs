@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tollgate_engine::Engine;
+use tollgate_sandbox::Sandbox;
 use tollgate_web::State;
 
 use crate::admin;
@@ -112,6 +113,8 @@ pub(crate) struct Server {
     pub(crate) admin: UnixListener,
     /// Its data directory.
     pub(crate) data: DataDir,
+    /// Stripe's side, where it is this process's own.
+    pub(crate) sandbox: Option<Sandbox>,
 }
 
 /// Resolves when this process is asked to end.
@@ -160,8 +163,9 @@ impl Server {
     pub(crate) async fn run(self, stop: &Stop, beside: impl Future<Output = ()> + Send) -> Result<(), Failure> {
         let engine: Engine = self.state.engine.clone();
         let workers = engine.start_workers();
-        let context =
-            Arc::new(admin::Context { engine: engine.clone(), time_machine: self.state.time_machine.clone() });
+        let world = self.sandbox.map(|sandbox| admin::World { sandbox, data: self.data.clone() });
+        let time_machine = self.state.time_machine.clone();
+        let context = Arc::new(admin::Context { engine: engine.clone(), time_machine, world });
         let (served, (), ()) = tokio::join!(
             tollgate_web::serve(self.listener, self.state, stop.told()),
             admin::serve(self.admin, &context, stop),

@@ -12,6 +12,7 @@ use tollgate_web::{Advance, AdvanceError};
 
 use super::{Context, How, Request, keys, ledger, plans, webhooks, what_if};
 use crate::failure::{Exit, Failure};
+use crate::worlds;
 
 /// Does what was asked.
 ///
@@ -44,6 +45,7 @@ pub(crate) async fn execute(context: &Context, request: Request) -> Result<Value
         Request::UsageRebuild { org } => ledger::rebuild(engine, org.as_deref()).await,
         Request::WebhooksList { chosen, limit } => webhooks::list(engine, &chosen, limit).await,
         Request::WebhooksReplay { events, chosen, dry_run } => webhooks::replay(engine, events, &chosen, dry_run).await,
+        Request::WorldKeep { to } => keep_world(context, &to).await,
         Request::Backup { to } => back_up(engine, &to).await,
     }
 }
@@ -54,7 +56,7 @@ pub(super) fn caller() -> Caller {
 }
 
 /// The operator's right to something.
-pub(super) fn operator(permission: Permission) -> Result<OperatorScope, Failure> {
+pub(crate) fn operator(permission: Permission) -> Result<OperatorScope, Failure> {
     caller().require_operator(permission).map_err(|refused| refusal(&refused))
 }
 
@@ -133,6 +135,16 @@ async fn back_up(engine: &Engine, to: &Path) -> Result<Value, Failure> {
     let scope = operator(Permission::DiagnosticsRead)?;
     let made = backup::create(engine, &scope, to).await.map_err(|error| backup_failed(&error))?;
     Ok(json!({"path": made.path, "bytes": made.bytes}))
+}
+
+/// Copies both sides of a running `dev` as they are at one moment.
+async fn keep_world(context: &Context, to: &Path) -> Result<Value, Failure> {
+    let Some(world) = &context.world else {
+        let failure = Failure::new("only `tollgate dev` has a world that can be kept").exit(Exit::Denied);
+        return Err(failure.remedy("`tollgate backup` copies the database of a running `serve`."));
+    };
+    let kept = worlds::keep_running(&context.engine, world, to).await?;
+    Ok(json!({"place": to, "now": kept}))
 }
 
 /// Why there is no backup, or nothing was restored.

@@ -77,7 +77,8 @@ pub(crate) async fn run(config: &Config) -> Result<Done, Failure> {
         banner::open(config, &base_url).await;
         seeds::rest(&engine, &seed).await;
     };
-    Box::pin(Server { listener, state, admin, data }.run(&stop, beside)).await?;
+    let server = Server { listener, state, admin, data, sandbox: Some(sandbox.clone()) };
+    Box::pin(server.run(&stop, beside)).await?;
     sandbox.stop().await;
     Ok(Done::Ok)
 }

@@ -59,7 +59,7 @@ pub(crate) async fn run(config: &Config) -> Result<Done, Failure> {
     let admin = admin::listen(&data.admin_socket())?;
     banner(config, &base_url);
     serving::ready(config.ready_file.as_deref(), &base_url, None, None)?;
-    Box::pin(Server { listener, state, admin, data }.run(&stop, std::future::pending())).await?;
+    Box::pin(Server { listener, state, admin, data, sandbox: None }.run(&stop, std::future::pending())).await?;
     tracing::info!("drained and stopped");
     Ok(Done::Ok)
 }
