@@ -19,7 +19,7 @@ const WRITERS: usize = 16;
 
 /// How many kills: a few on every change, a hundred in the report.
 fn rounds() -> u32 {
-    if std::env::var("TOLLGATE_PROOF").is_ok_and(|size| size == "report") { 100 } else { 10 }
+    crate::size::size(10, 100)
 }
 
 #[tokio::test]

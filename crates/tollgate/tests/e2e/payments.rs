@@ -8,7 +8,7 @@ use crate::server::Server;
 use crate::tenant::{Tenant, advance, text};
 
 /// Sends a page's form as a browser does; where it leads, or the refusal's status.
-async fn fill_in(url: &str, form: &str) -> Result<String, u16> {
+pub(crate) async fn fill_in(url: &str, form: &str) -> Result<String, u16> {
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
     let request = client.post(url).header("Content-Type", "application/x-www-form-urlencoded").body(form.to_owned());
     let answer = request.send().await.unwrap();
@@ -23,7 +23,7 @@ async fn page(url: &str) -> (u16, String) {
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
-fn checkout(more: &Value) -> Value {
+pub(crate) fn checkout(more: &Value) -> Value {
     let mut body = json!({
         "email": "ann@example.com", "priceLookup": "plan_starter_m",
         "successUrl": "https://app.test/done?s={CHECKOUT_SESSION_ID}", "cancelUrl": "https://app.test/back",

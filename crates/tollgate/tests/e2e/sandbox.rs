@@ -82,8 +82,6 @@ async fn a_world_is_kept_restored_and_branched_with_its_clock_and_both_sides_in_
     assert_eq!(org.record("before", 3).await.status, 200);
     let world = place.path().join("world");
     let world = world.to_str().unwrap();
-    let (code, _, messages) = server.command(&["sandbox", "snapshot", world]);
-    assert_eq!(code, 3, "not while it runs: {messages}");
     server.terminate().await;
     let (code, _, messages) = server.command(&["sandbox", "snapshot", world]);
     assert_eq!(code, 0, "{messages}");
@@ -105,4 +103,80 @@ async fn a_world_is_kept_restored_and_branched_with_its_clock_and_both_sides_in_
     let missing =
         tollgate().args(["sandbox", "restore", "nowhere", "--data"]).arg(place.path().join("x")).output().unwrap();
     assert_eq!(missing.status.code(), Some(5));
+}
+
+#[tokio::test]
+async fn a_running_world_is_kept_under_traffic_and_branched_while_it_goes_on() {
+    let place = tempfile::tempdir().unwrap();
+    let server = Server::dev_with(&Database::Embedded, &["--clock", "2026-01-15T09:00:00Z"]).await;
+    let org = Tenant::sign_up(&server, "Acme").await;
+    org.add_card("pm_card_visa").await;
+    org.upgrade().await;
+    advance(&server, "10d").await;
+    let world = place.path().join("world");
+    let (api, data, kept_in) = (org.api.clone(), server.data().to_owned(), world.clone());
+    // Counting goes on beside it, before and after.
+    let traffic = tokio::spawn(async move {
+        for number in 0..200 {
+            let body = crate::tenant::record_of(&format!("r{number}"), 1);
+            assert_eq!(api.post("/api/usage/record", &body).await.status, 200);
+        }
+    });
+    let keeping = tokio::task::spawn_blocking(move || {
+        tollgate().args(["sandbox", "snapshot", "--json"]).arg(&kept_in).arg("--data").arg(&data).output().unwrap()
+    });
+    let kept = keeping.await.unwrap();
+    assert!(kept.status.success(), "{}", String::from_utf8_lossy(&kept.stderr));
+    let told: Value = serde_json::from_slice(&kept.stdout).unwrap();
+    assert!(told["now"].as_str().unwrap().starts_with("2026-01-25T"), "{told}");
+    traffic.await.unwrap();
+    let world = world.to_str().unwrap();
+    let (code, _, messages) = server.command(&["sandbox", "snapshot", world]);
+    assert_eq!(code, 3, "nothing is overwritten: {messages}");
+    let (code, _, messages) = server.command(&["sandbox", "restore", world, "--replace"]);
+    assert!(code == 3 && messages.contains("Stop the server, restore, and start it again"), "{code} {messages}");
+    let branch = place.path().join("branch");
+    let restored = tollgate().args(["sandbox", "restore", world, "--data"]).arg(&branch).output().unwrap();
+    assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
+    let branched = Server::start(Options::dev(&branch, &Database::Embedded)).await;
+    let (code, verified, messages) = branched.command(&["usage", "verify", "--json"]);
+    assert_eq!(code, 0, "{verified} {messages}");
+    let used = org.at(&branched).get("/api/me/entitlements.read").await.data()["used"].as_u64().unwrap();
+    assert!(used <= 200, "what was counted before it was kept: {used}");
+    advance(&branched, "1mo").await;
+    let there = org.at(&branched).get("/api/me/entitlements.read").await.data();
+    assert_eq!((&there["status"], &there["used"]), (&json!("active"), &json!(0)), "{there}");
+    let here = org.entitlements().await;
+    assert_eq!((&here["used"], here["periodStart"] == there["periodStart"]), (&json!(200), false), "the first goes on");
+}
+
+#[tokio::test]
+async fn the_doctor_names_what_a_restricted_key_lacks() {
+    let place = tempfile::tempdir().unwrap();
+    let sandbox = alone(place.path()).await;
+    let doctor = || {
+        let mut command = tollgate();
+        command.args(["doctor", "--json", "--data"]).arg(place.path().join("nothing"));
+        command.env("STRIPE_SECRET_KEY", "rk_test_narrow").env("STRIPE_API_BASE", &sandbox.base_url);
+        let output = command.env("TOLLGATE_ALLOW_SANDBOX", "1").output().unwrap();
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let checks = told["checks"].as_array().unwrap();
+        checks.iter().find(|check| check["name"] == "stripe").unwrap().clone()
+    };
+    let well = doctor();
+    assert!(well["ok"] == true && well["detail"].as_str().unwrap().contains("Meter events: Write"), "{well}");
+    let restrict = async |lacks: Value| {
+        let body = json!({"restrict": [{"key": "rk_test_narrow", "lacks": lacks}]});
+        call(reqwest::Method::POST, format!("{}/sandbox/faults", sandbox.base_url), Some(body)).await
+    };
+    let (_, shown) = restrict(json!(["/v1/coupons", "/v1/billing/meters", "/v1/events"])).await;
+    assert_eq!(shown["restricted"][0]["key"], "rk_test_narrow");
+    let lacking = doctor();
+    let fix = lacking["fix"].as_str().unwrap();
+    assert_eq!(lacking["ok"], false);
+    let missing =
+        "Coupons: Write (rak_coupon_read), Meters: Write (rak_billing_meter_read), Events: Read (rak_event_read)";
+    assert!(fix.contains(missing) && !fix.contains("Customers"), "{lacking}");
+    restrict(json!([])).await;
+    assert_eq!(doctor()["ok"], true);
 }

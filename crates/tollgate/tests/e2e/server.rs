@@ -153,6 +153,22 @@ impl Server {
         Api::new(&self.api, key)
     }
 
+    /// Tells its sandbox what goes wrong from now on.
+    pub(crate) async fn faults(&self, wanted: &Value) {
+        let request = crate::api::http().post(format!("{}/sandbox/faults", self.sandbox)).bearer_auth("sk_test_e2e");
+        let request = request.header("Content-Type", "application/json").body(wanted.to_string());
+        let answer = request.send().await.expect("the sandbox answers");
+        assert_eq!(answer.status().as_u16(), 200, "{wanted}");
+    }
+
+    /// A call to Stripe's API at its sandbox, as somebody else would make it.
+    pub(crate) async fn stripe(&self, method: reqwest::Method, path: &str, form: &str) -> Value {
+        let request = crate::api::http().request(method, format!("{}{path}", self.sandbox)).bearer_auth("sk_test_e2e");
+        let request = request.header("Content-Type", "application/x-www-form-urlencoded").body(form.to_owned());
+        let text = request.send().await.expect("the sandbox answers").text().await.expect("with a body");
+        serde_json::from_str(&text).expect("in JSON")
+    }
+
     /// Where it keeps its data.
     pub(crate) fn data(&self) -> &Path {
         &self.options.data

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::time::Instant;
 
-use crate::api::http;
 use crate::database::Database;
 use crate::server::{Options, Server};
 use crate::tenant::{Tenant, advance};
@@ -67,7 +66,8 @@ async fn without_a_single_webhook_reconciliation_alone_arrives_at_what_stripe_sa
         org.add_card("pm_card_visa").await;
         org.upgrade().await;
         drop_all_webhooks(&server).await;
-        let cancelled = sandbox_delete(&server, &format!("/v1/subscriptions/{}", org.subscription_id)).await;
+        let cancelled =
+            server.stripe(reqwest::Method::DELETE, &format!("/v1/subscriptions/{}", org.subscription_id), "").await;
         assert_eq!(cancelled["status"], "canceled");
         let begun = Instant::now();
         let status = loop {
@@ -109,12 +109,12 @@ async fn a_replayed_webhook_changes_nothing() {
 
 /// Disables every endpoint at the sandbox, over Stripe's own API.
 async fn drop_all_webhooks(server: &Server) {
-    let listed = sandbox(server, reqwest::Method::GET, "/v1/webhook_endpoints?limit=100", "").await;
+    let listed = server.stripe(reqwest::Method::GET, "/v1/webhook_endpoints?limit=100", "").await;
     let endpoints = listed["data"].as_array().cloned().unwrap_or_default();
     assert!(!endpoints.is_empty(), "{listed}");
     for endpoint in endpoints {
         let path = format!("/v1/webhook_endpoints/{}", endpoint["id"].as_str().unwrap_or_default());
-        let updated = sandbox(server, reqwest::Method::POST, &path, "disabled=true").await;
+        let updated = server.stripe(reqwest::Method::POST, &path, "disabled=true").await;
         assert_eq!(updated["status"], "disabled", "{updated}");
     }
 }
@@ -125,17 +125,6 @@ async fn run_reconciliation(server: &Server) {
     let run = server.operator().post("/api/admin/jobs.run", &json!({"jobId": job["jobId"]})).await;
     // 409: the server's own worker has it in hand just now.
     assert!(matches!(run.status, 200 | 409), "{jobs} {}", run.text);
-}
-
-async fn sandbox_delete(server: &Server, path: &str) -> Value {
-    sandbox(server, reqwest::Method::DELETE, path, "").await
-}
-
-async fn sandbox(server: &Server, method: reqwest::Method, path: &str, form: &str) -> Value {
-    let request = http().request(method, format!("{}{path}", server.sandbox)).bearer_auth("sk_test_e2e");
-    let request = request.header("Content-Type", "application/x-www-form-urlencoded").body(form.to_owned());
-    let text = request.send().await.expect("the sandbox answers").text().await.expect("with a body");
-    serde_json::from_str(&text).expect("in JSON")
 }
 
 async fn now_seconds(server: &Server) -> i64 {
