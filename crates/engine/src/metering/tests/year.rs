@@ -136,7 +136,7 @@ async fn mrr_at_stripe(stage: &Stage) -> i64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_year_of_many_orgs_adds_up() {
-    let orgs = size(12, 1_000);
+    let orgs = size(50, 1_000);
     let Some(stage) = Stage::open(Kind::Sqlite, "a_year_of_many_orgs_adds_up").await else { return };
     let began = stage.clock().monotonic.now();
     let random = Entropy::seeded(2026);
