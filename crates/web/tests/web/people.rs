@@ -11,7 +11,6 @@ pub(crate) const PASSWORD: &str = "a long walk by the sea";
 /// A signed-in person.
 pub(crate) struct Person {
     pub(crate) user_id: String,
-    pub(crate) session_id: String,
     /// `name=secret`, as the browser sends it back.
     pub(crate) cookie: String,
     pub(crate) access: String,
@@ -56,11 +55,5 @@ pub(crate) async fn person(server: &Server, email: &str) -> Person {
     let cookie = sign_in(server, email, "cookie").await;
     let tokens = sign_in(server, email, "token").await.json();
     let text = |name: &str| tokens["data"][name].as_str().unwrap().to_owned();
-    Person {
-        user_id,
-        session_id: text("sessionId"),
-        cookie: cookie_of(&cookie),
-        access: text("accessToken"),
-        refresh: text("refreshToken"),
-    }
+    Person { user_id, cookie: cookie_of(&cookie), access: text("accessToken"), refresh: text("refreshToken") }
 }

@@ -106,6 +106,14 @@ impl Reply {
         self.json()["error"]["code"].as_str().unwrap_or_default().to_owned()
     }
 
+    /// The error's code, else all that was said.
+    pub(crate) fn code_or_body(&self) -> String {
+        match serde_json::from_str::<Value>(&self.text) {
+            Ok(body) if body["error"]["code"].is_string() => self.code(),
+            _ => self.text.clone(),
+        }
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }

@@ -2,6 +2,7 @@
 //! one, looks exactly like what is not there.
 
 mod foreign;
+mod objects;
 mod operations;
 mod samples;
 

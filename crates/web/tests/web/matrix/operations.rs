@@ -147,6 +147,23 @@ impl Operation {
         server.send(request.header("content-type", "application/json").body(body.to_string())).await
     }
 
+    /// Whether this is its own name, and not another one for the same handler.
+    pub(super) fn is_canonical(&self) -> bool {
+        let plain = |path: &str| path.replace("{orgId}", "ORG").replace("{code}", "not_found").replace("{*path}", "x");
+        plain(&self.canonical) == self.path
+    }
+
+    /// Whether the body or the query takes this.
+    pub(super) fn takes(&self, name: &str) -> bool {
+        self.body_names().iter().chain(&self.query_names()).any(|own| own == name)
+    }
+
+    /// The names of what stands in the path.
+    pub(super) fn path_names(&self) -> Vec<String> {
+        let named = self.query.iter().filter(|parameter| parameter["in"] == "path");
+        named.filter_map(|parameter| parameter["name"].as_str().map(str::to_owned)).collect()
+    }
+
     /// The names of what the body takes.
     pub(super) fn body_names(&self) -> Vec<String> {
         let properties = self.body.as_ref().and_then(|schema| schema["properties"].as_object());
