@@ -88,6 +88,8 @@ pub(super) const OTHERS: &[(&str, &[&str])] = &[
         "values",
         &[
             "action",
+            "address",
+            "taxIds",
             "amount",
             "amountOff",
             "apply",
