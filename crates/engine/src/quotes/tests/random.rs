@@ -1,9 +1,16 @@
 //! Preview = charge, over random changes at random moments.
 
+use tollgate_rules::billing::InvoiceLine;
+
 use super::*;
+use crate::adjustments::{self, Coupon, Lasting, Off};
 use crate::db::Kind;
-use tollgate_rules::ids::OrgId;
-use tollgate_rules::time::Timestamp;
+use crate::subscriptions::{self, EndsAt};
+
+/// Charges in one world: its clock goes on by years, and a sandbox remembers all it ever billed.
+const CHARGES_PER_WORLD: usize = 250;
+/// Wishes of one org.
+const WISHES: u32 = 6;
 
 /// Deterministic, so that a failure comes again.
 struct Dice(u64);
@@ -15,11 +22,25 @@ impl Dice {
     }
 }
 
-fn random_wish(dice: &mut Dice) -> Wanted {
+async fn random_coupon(stage: &Stage, scope: &OrgScope, dice: &mut Dice) -> String {
+    let coupon = Coupon {
+        name: None,
+        off: Off::Percent((dice.roll(90) + 5).to_string()),
+        lasting: Lasting::Once,
+        redemptions_max: None,
+        redeem_by: None,
+        apply: false,
+    };
+    let made = adjustments::create_coupon(stage, scope, coupon, "to see what it costs").await.unwrap();
+    made.adjustment.billing_id().to_owned()
+}
+
+async fn random_wish(stage: &Stage, scope: &OrgScope, dice: &mut Dice) -> Wanted {
     let plan = ["starter", "growth", "pro"][usize::try_from(dice.roll(3)).unwrap()];
     let interval = [None, Some(Interval::Month), Some(Interval::Year)][usize::try_from(dice.roll(3)).unwrap()];
     let quantity = (dice.roll(3) > 0).then(|| i64::try_from(dice.roll(20)).unwrap() + 1);
-    Wanted { interval, quantity, ..wanted(plan) }
+    let coupon = if dice.roll(4) == 0 { Some(random_coupon(stage, scope, dice).await) } else { None };
+    Wanted { interval, quantity, coupon, ..wanted(plan) }
 }
 
 /// One change, shown and made; whether anything was charged.
@@ -50,30 +71,47 @@ async fn one(stage: &Stage, scope: &OrgScope, wish: &Wanted) -> bool {
     assert_eq!(newest.amount_paid, quote.amount.minor, "{wish:?}: {newest:?} {quote:?}");
     let charged: Vec<(i64, bool)> = newest.lines.iter().map(|line| (line.amount.minor, line.proration)).collect();
     let shown: Vec<(i64, bool)> = quote.items.iter().map(|item| (item.amount, item.proration)).collect();
-    assert_eq!(charged, shown, "line by line");
-    assert_eq!(newest.lines.iter().map(|line| line.amount.minor).sum::<i64>(), newest.total.minor);
+    assert_eq!(charged, shown[..charged.len()], "line by line; discounts follow");
+    assert_eq!(quote.items.iter().map(|item| item.amount).sum::<i64>(), newest.total.minor, "{wish:?}: {quote:?}");
+    assert_eq!(newest.lines.iter().map(InvoiceLine::total).sum::<i64>(), newest.total.minor);
     true
+}
+
+/// Lives through changes of one org after the other until so many were charged; how many were wished for.
+async fn world(stage: &Stage, dice: &mut Dice, wanted: usize) -> u32 {
+    let (mut charges, mut wishes, mut at) = (0, 0, START);
+    let mut org: Option<OrgScope> = None;
+    while charges < wanted {
+        if wishes % WISHES == 0
+            && let Some(before) = org.take()
+        {
+            subscriptions::cancel(stage, &before, EndsAt::Now).await.unwrap();
+        }
+        let scope = match org.take() {
+            Some(scope) => scope,
+            None => paying(stage, "starter").await,
+        };
+        wishes += 1;
+        at = at.plus(Duration::from_secs(dice.roll(9 * 86_400)));
+        stage.move_to(at).await;
+        // Time passed at Stripe: the mirror hears of it as from a webhook.
+        subscriptions::cancel_downgrade(stage, &scope).await.unwrap();
+        let wish = random_wish(stage, &scope, dice).await;
+        charges += usize::from(one(stage, &scope, &wish).await);
+        org = Some(scope);
+    }
+    wishes
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn preview_is_charge_over_random_changes() {
     let wanted: usize = crate::ledger::tests::stage::size(40, 10_000);
-    let Some(stage) = Stage::open(Kind::Sqlite, "preview_is_charge").await else { return };
-    let (mut dice, mut charges, mut at): (Dice, usize, Timestamp) = (Dice(7), 0, START);
-    let mut scope: Option<(OrgId, OrgScope)> = None;
-    let mut changes = 0;
+    let (mut dice, mut charges, mut wishes) = (Dice(7), 0, 0);
     while charges < wanted {
-        if changes % 6 == 0 || scope.is_none() {
-            let fresh = paying(&stage, "starter").await;
-            scope = Some((fresh.org_id().clone(), fresh));
-        }
-        changes += 1;
-        at = at.plus(Duration::from_secs(dice.roll(9 * 86_400)));
-        stage.move_to(at).await;
-        let (_, scope) = scope.as_ref().unwrap();
-        // Time passed at Stripe: the mirror hears of it as from a webhook.
-        crate::subscriptions::cancel_downgrade(&stage, scope).await.unwrap();
-        charges += usize::from(one(&stage, scope, &random_wish(&mut dice)).await);
+        let Some(stage) = Stage::open(Kind::Sqlite, "preview_is_charge").await else { return };
+        let part = CHARGES_PER_WORLD.min(wanted - charges);
+        wishes += world(&stage, &mut dice, part).await;
+        charges += part;
     }
-    println!("PROOF: preview = charge: {charges} random changes ({changes} wishes), to the cent and line by line");
+    println!("PROOF: preview = charge: {charges} random changes ({wishes} wishes), to the cent and line by line");
 }
