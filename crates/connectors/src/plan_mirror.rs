@@ -53,10 +53,12 @@ pub struct MirroredSubscription {
 }
 
 /// What the mirror says about the plan after it was told.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Mirrored {
     /// The plan's price as the mirror has it, when it says one. Only compared and metered, never charged.
     pub base_price: Option<Money>,
+    /// The plan it keeps, where the subscription was there already with another one: nothing was changed then.
+    pub keeps_plan: Option<String>,
 }
 
 /// A change of plan whose cost is asked for; nothing of it is kept there.
@@ -131,7 +133,7 @@ impl PlanMirror {
         }
     }
 
-    /// Tells the mirror which plan an org is on. The org must have been told before.
+    /// Tells the mirror of a subscription. The org must have been told before. One that is there already stays as it is.
     ///
     /// # Errors
     /// See [`Error`].
@@ -142,6 +144,32 @@ impl PlanMirror {
     ) -> Result<Mirrored, Error> {
         match self {
             Self::Stigg(client) => client.provision_subscription(key, subscription).await,
+            Self::Off => Err(Error::Off),
+        }
+    }
+
+    /// Tells the mirror that the subscription it knows has another plan or interval now.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn change_subscription(
+        &self,
+        key: &IdempotencyKey,
+        subscription: &MirroredSubscription,
+    ) -> Result<Mirrored, Error> {
+        match self {
+            Self::Stigg(client) => client.change_subscription(key, subscription).await,
+            Self::Off => Err(Error::Off),
+        }
+    }
+
+    /// Tells the mirror that a subscription has ended.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn end_subscription(&self, key: &IdempotencyKey, id: &SubscriptionId) -> Result<(), Error> {
+        match self {
+            Self::Stigg(client) => client.end_subscription(key, id).await,
             Self::Off => Err(Error::Off),
         }
     }

@@ -334,6 +334,7 @@ pub fn statements() -> Vec<&'static Statement> {
         crate::incidents::sql::ALL,
         crate::invoices::sql::ALL,
         crate::outgoing::sql::ALL,
+        crate::provision::sql::ALL,
         plans::sql::ALL,
         plans::sql::what_if::ALL,
         crate::quotes::sql::ALL,

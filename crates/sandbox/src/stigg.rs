@@ -118,6 +118,7 @@ impl Call {
             ("PATCH", ["customers", id]) => self.update(desk, "stigg.customer", id, "Customer", CUSTOMER_FIELDS),
             ("POST", ["subscriptions"]) => self.provision_subscription(desk),
             ("POST", ["subscriptions", "preview"]) => preview::preview(self, desk),
+            ("POST", ["subscriptions", id, "cancel"]) => self.cancel(desk, id),
             ("GET", ["subscriptions", id]) => Ok(shown(&stored(desk, "stigg.subscription", id, "Subscription")?)),
             ("PATCH", ["subscriptions", id]) => {
                 self.update(desk, "stigg.subscription", id, "Subscription", &["metadata"])
@@ -153,7 +154,10 @@ impl Call {
         stored(desk, "stigg.customer", customer, "Customer")?;
         let id = match self.body.get("id").and_then(Value::as_str) {
             Some(id) => id.to_owned(),
-            None => desk.id("subscription-", 12)?,
+            None => match running(desk, customer)? {
+                Some(known) => return self.change_plan(desk, known, plan),
+                None => desk.id("subscription-", 12)?,
+            },
         };
         if known(desk, "stigg.subscription", &id)?.is_some() {
             return Err(Problem(409, "Subscription already exists".into()));
@@ -171,6 +175,32 @@ impl Call {
         Ok(json!({
             "id": provision, "status": "SUCCESS", "isScheduled": false, "subscription": subscription, "entitlements": [],
         }))
+    }
+
+    /// The plan of what the customer has becomes another one.
+    fn change_plan(&self, desk: &mut Desk<'_>, mut object: Value, plan: &str) -> Outcome {
+        let mut members = shown(&object);
+        members["planId"] = plan.into();
+        self.copy(&mut members, &["billingId", "metadata", "resourceId", "paymentCollectionMethod", "addons"]);
+        object["_members"] = members.clone();
+        desk.save(&object)?;
+        let provision = desk.id("provision-", 12)?;
+        Ok(json!({
+            "id": provision, "status": "SUCCESS", "isScheduled": false, "subscription": members, "entitlements": [],
+        }))
+    }
+
+    fn cancel(&self, desk: &mut Desk<'_>, id: &str) -> Outcome {
+        let mut object = stored(desk, "stigg.subscription", id, "Subscription")?;
+        let mut members = shown(&object);
+        if members["status"] == "CANCELED" {
+            return Err(Problem(409, "Subscription is canceled already".into()));
+        }
+        members["status"] = "CANCELED".into();
+        members["cancellationDate"] = printed_time(desk.main_micros).into();
+        object["_members"] = members.clone();
+        desk.save(&object)?;
+        Ok(members)
     }
 
     fn update(&self, desk: &mut Desk<'_>, kind: &str, id: &str, noun: &str, fields: &[&str]) -> Outcome {
@@ -209,6 +239,12 @@ fn known(desk: &mut Desk<'_>, kind: &str, id: &str) -> Done<Option<Value>> {
 
 fn stored(desk: &mut Desk<'_>, kind: &str, id: &str, noun: &str) -> Outcome {
     known(desk, kind, id)?.ok_or_else(|| Problem(404, format!("{noun} not found")))
+}
+
+/// What a customer has now.
+fn running(desk: &mut Desk<'_>, customer: &str) -> Done<Option<Value>> {
+    let all = desk.all("stigg.subscription", Some(customer), None)?;
+    Ok(all.into_iter().find(|object| object["_members"]["status"] != "CANCELED"))
 }
 
 fn keep_new(desk: &mut Desk<'_>, kind: &str, (id, of): (&str, Option<&str>), members: &Value) -> Done<()> {

@@ -10,7 +10,7 @@ use crate::failure::{Failure, Outcome};
 use crate::workspace;
 
 pub(super) fn document() -> Outcome<Document> {
-    // With the whole workspace's features, as the tests build it: nothing is compiled twice.
+    // With the features of the whole workspace, so that `cargo build --workspace` and this share what they compile.
     let built = Command::new(workspace::cargo())
         .args(["build", "--quiet", "--locked", "--workspace", "--bin", "tollgate"])
         .current_dir(workspace::root())

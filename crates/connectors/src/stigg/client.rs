@@ -1,7 +1,7 @@
 //! Tells Stigg about orgs and their plans over its REST API v1.
 //!
 //! Provisioning is made safe to repeat: a customer that exists already is changed instead, and a subscription that
-//! exists already counts as told when it names the same plan.
+//! exists already is left as it is: the caller hears which plan it has, and changes it under a key of its own.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,6 +12,7 @@ use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tollgate_rules::ids::SubscriptionId;
 use tollgate_rules::money::{Currency, Money};
 use tollgate_rules::period::Interval;
 
@@ -113,10 +114,36 @@ impl Client {
             Err(Failure::Conflict(_)) => self.subscription(subscription).await?,
             Err(failure) => return Err(failure.into()),
         };
-        if told.plan_id != subscription.plan_code.as_str() {
-            return Err(Error::Refused(format!("Stigg keeps plan {}", told.plan_id)));
+        Ok(mirrored(&told, subscription))
+    }
+
+    /// Changes the plan of what a customer has (`POST /api/v1/subscriptions` is "provision or change plan").
+    pub(crate) async fn change_subscription(
+        &self,
+        key: &IdempotencyKey,
+        subscription: &MirroredSubscription,
+    ) -> Result<Mirrored, Error> {
+        let body = wire::Subscription { id: None, start_date: None, ..subscription_body(subscription) };
+        let call = Call::new(Method::POST, "/api/v1/subscriptions", Some(key)).with(&body)?;
+        let answer: wire::Wrapped<wire::Provisioned> = self.send(call).await?;
+        let status = answer.data.status;
+        let told = answer.data.subscription.ok_or_else(|| Error::Refused(format!("nothing was changed: {status}")))?;
+        let mirrored = mirrored(&told, subscription);
+        match mirrored.keeps_plan {
+            Some(plan) => Err(Error::Refused(format!("Stigg keeps plan {plan}"))),
+            None => Ok(mirrored),
         }
-        Ok(Mirrored { base_price: told.prices.iter().find_map(base_price) })
+    }
+
+    /// Ends a subscription; one that has ended already stays so.
+    pub(crate) async fn end_subscription(&self, key: &IdempotencyKey, id: &SubscriptionId) -> Result<(), Error> {
+        let path = format!("/api/v1/subscriptions/{}/cancel", crate::stripe::form::path_segment(id.as_str()));
+        let body = wire::Cancel { cancellation_time: "IMMEDIATE", cancellation_action: "DEFAULT", prorate: false };
+        let call = Call::new(Method::POST, &path, Some(key)).with(&body)?;
+        match self.send::<serde_json::Value>(call).await {
+            Ok(_) | Err(Failure::Conflict(_)) => Ok(()),
+            Err(failure) => Err(failure.into()),
+        }
     }
 
     async fn subscription(&self, subscription: &MirroredSubscription) -> Result<wire::SubscriptionAnswer, Error> {
@@ -240,14 +267,14 @@ impl From<Failure> for Error {
 
 fn subscription_body(subscription: &MirroredSubscription) -> wire::Subscription<'_> {
     wire::Subscription {
-        id: subscription.subscription_id.as_str(),
+        id: Some(subscription.subscription_id.as_str()),
         customer_id: subscription.org_id.as_str(),
         plan_id: subscription.plan_code.as_str(),
         billing_period: period_word(subscription.interval),
         billing_id: subscription.subscription_id.as_str(),
         payment_collection_method: "NONE",
         schedule_strategy: "IMMEDIATE",
-        start_date: subscription.started.to_string(),
+        start_date: Some(subscription.started.to_string()),
         trial_override_configuration: subscription.trial_ends.map(|ends| wire::Trial {
             is_trial: true,
             trial_end_behavior: "CANCEL_SUBSCRIPTION",
@@ -255,6 +282,11 @@ fn subscription_body(subscription: &MirroredSubscription) -> wire::Subscription<
         }),
         metadata: BTreeMap::from([("tollgate_org_id", subscription.org_id.as_str())]),
     }
+}
+
+fn mirrored(told: &wire::SubscriptionAnswer, subscription: &MirroredSubscription) -> Mirrored {
+    let keeps_plan = (told.plan_id != subscription.plan_code.as_str()).then(|| told.plan_id.clone());
+    Mirrored { base_price: told.prices.iter().find_map(base_price), keeps_plan }
 }
 
 pub(super) fn period_word(interval: Interval) -> &'static str {

@@ -18,11 +18,12 @@ pub(super) struct Customer<'a> {
     pub(super) metadata: BTreeMap<&'static str, &'a str>,
 }
 
-/// `POST /api/v1/subscriptions`.
+/// `POST /api/v1/subscriptions`; without `id` and `startDate` it changes the plan of what the customer has.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Subscription<'a> {
-    pub(super) id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<&'a str>,
     pub(super) customer_id: &'a str,
     pub(super) plan_id: &'a str,
     pub(super) billing_period: &'static str,
@@ -31,10 +32,21 @@ pub(super) struct Subscription<'a> {
     pub(super) payment_collection_method: &'static str,
     /// Always `IMMEDIATE`: Stigg is told what is, not what will be.
     pub(super) schedule_strategy: &'static str,
-    pub(super) start_date: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) start_date: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) trial_override_configuration: Option<Trial>,
     pub(super) metadata: BTreeMap<&'static str, &'a str>,
+}
+
+/// `POST /api/v1/subscriptions/{id}/cancel`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Cancel {
+    pub(super) cancellation_time: &'static str,
+    pub(super) cancellation_action: &'static str,
+    /// Always false: Stripe settles.
+    pub(super) prorate: bool,
 }
 
 /// A running trial.

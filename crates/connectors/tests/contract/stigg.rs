@@ -63,9 +63,15 @@ async fn every_request_to_stigg_is_valid_and_its_samples_are_read() {
     let told = mirror.provision_subscription(&key(), &subscription(None)).await.unwrap();
     assert_eq!(told.base_price, Some(Money::new(2_900, Currency::USD)), "29 major units are 2,900 cents");
     mirror.provision_subscription(&key(), &subscription(Some(Timestamp::from_seconds(1_794_700_800)))).await.unwrap();
+    mirror.change_subscription(&key(), &subscription(None)).await.unwrap();
+    mirror.end_subscription(&key(), &subscription(None).subscription_id).await.unwrap();
     let checker = Description(&description);
     for request in recorder.requests() {
-        let name = if request.path.ends_with("customers") { "customers.provision" } else { "subscriptions.provision" };
+        let name = match request.path.rsplit('/').next() {
+            Some("customers") => "customers.provision",
+            Some("cancel") => "subscriptions.cancel",
+            _ => "subscriptions.provision",
+        };
         let body: Value = serde_json::from_str(&request.body).unwrap();
         let schema = &description["operations"][name]["requestBody"];
         assert_eq!(checker.findings(schema, &body, name), Vec::<String>::new());
@@ -111,8 +117,17 @@ async fn a_subscription_at_another_plan_is_not_taken_for_told() {
         _ => Reply::ok(told),
     })
     .await;
-    let error = recorder.mirror().provision_subscription(&key(), &subscription(None)).await.unwrap_err();
+    let told = recorder.mirror().provision_subscription(&key(), &subscription(None)).await.unwrap();
+    assert_eq!(told.keeps_plan.as_deref(), Some("growth"));
+}
+
+#[tokio::test]
+async fn a_change_of_plan_that_is_not_made_is_refused() {
+    let told = r#"{"data":{"status":"SUCCESS","subscription":{"planId":"growth"}}}"#;
+    let recorder = Recorder::start(move |_, _| Reply::ok(told)).await;
+    let error = recorder.mirror().change_subscription(&key(), &subscription(None)).await.unwrap_err();
     assert!(matches!(error, Error::Refused(_)));
+    assert!(!recorder.requests()[0].body.contains("\"id\""), "with an id it would be another subscription");
 }
 
 fn change(takes_effect: TakesEffect) -> MirroredChange {

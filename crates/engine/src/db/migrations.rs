@@ -45,6 +45,7 @@ pub(crate) const ALL: &[Migration] = &[
     migration!(15, "0015_lookups"),
     migration!(16, "0016_refunds"),
     migration!(17, "0017_identity"),
+    migration!(18, "0018_mirror"),
 ];
 
 const ENSURE_TABLE: Statement = Statement::new(

@@ -2,7 +2,9 @@
 
 use super::{Claimed, Failure, Kind, Outcome};
 use crate::engine::Engine;
-use crate::{alerts, backup, flags, identity, inbox, mail, metering, notices, operations, retention, tokens};
+use crate::{
+    alerts, backup, flags, identity, inbox, mail, metering, notices, operations, provision, retention, tokens,
+};
 
 /// Runs a claimed job. Each arm is one call.
 pub(super) async fn dispatch(engine: &Engine, job: &Claimed) -> Result<Outcome, Failure> {
@@ -16,6 +18,7 @@ pub(super) async fn dispatch(engine: &Engine, job: &Claimed) -> Result<Outcome, 
         Kind::DecideAnew => Box::pin(flags::decide_anew(engine)).await,
         Kind::Mail => Box::pin(mail::send(engine, job)).await,
         Kind::BillingNotice => Box::pin(notices::tell(engine, job)).await,
+        Kind::MirrorFollow => Box::pin(provision::follow(engine, job)).await,
         Kind::MeterReport => Box::pin(metering::job(engine)).await,
         Kind::MeterFlush => Box::pin(metering::flush(engine, job)).await,
         Kind::UsageAlerts => Box::pin(alerts::job(engine)).await,

@@ -23,6 +23,8 @@ pub enum Kind {
     Mail,
     /// Tells an org's people about its payments; the key is the occasion.
     BillingNotice,
+    /// Tells the plan mirror how a subscription is now; the key is the subscription's id.
+    MirrorFollow,
     /// Tells billing about metered usage. Recurring.
     MeterReport,
     /// Tells billing about an org's metered usage when a period ended; the key is the org's.
@@ -48,6 +50,7 @@ impl Kind {
         Kind::DecideAnew,
         Kind::Mail,
         Kind::BillingNotice,
+        Kind::MirrorFollow,
         Kind::MeterReport,
         Kind::MeterFlush,
         Kind::UsageAlerts,
@@ -69,6 +72,7 @@ impl Kind {
             Kind::DecideAnew => "decide_anew",
             Kind::Mail => "mail",
             Kind::BillingNotice => "billing_notice",
+            Kind::MirrorFollow => "mirror_follow",
             Kind::MeterReport => "meter_report",
             Kind::MeterFlush => "meter_flush",
             Kind::UsageAlerts => "usage_alerts",
@@ -96,7 +100,12 @@ impl Kind {
             | Kind::MeterReport
             | Kind::UsageAlerts
             | Kind::UsageReconcile => true,
-            Kind::Operation | Kind::DecideAnew | Kind::Mail | Kind::BillingNotice | Kind::MeterFlush => false,
+            Kind::Operation
+            | Kind::DecideAnew
+            | Kind::Mail
+            | Kind::BillingNotice
+            | Kind::MirrorFollow
+            | Kind::MeterFlush => false,
             #[cfg(test)]
             Kind::Probe => false,
         }
@@ -115,7 +124,7 @@ impl Kind {
             | Kind::MeterReport
             | Kind::UsageAlerts
             | Kind::UsageReconcile => i64::MAX,
-            Kind::DecideAnew | Kind::BillingNotice => limits.job_attempts_max,
+            Kind::DecideAnew | Kind::BillingNotice | Kind::MirrorFollow => limits.job_attempts_max,
             Kind::Mail => limits.mail_attempts_max,
             #[cfg(test)]
             Kind::Probe => limits.job_attempts_max,

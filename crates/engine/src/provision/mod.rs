@@ -1,14 +1,18 @@
-//! Telling the plan mirror (Stigg) which org is on which plan. Told, never asked.
+//! Telling the plan mirror (Stigg) which org is on which plan. Told, never asked. Table `mirrored_subscriptions`.
 //!
 //! Order of effects: Stripe, then our database, then the mirror. It is told through an operation, so that a crash
 //! half-way is resumed with the same keys; no decision ever waits for it. While a subscription is on trial, the mirror
-//! is told the plan that is being tried.
+//! is told the plan that is being tried. A subscription that was told of once is followed from then on: every change
+//! of its plan, interval or trial, and its end, is told by itself.
 
+mod follow;
+pub(crate) mod sql;
 mod steps;
 mod stigg;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use follow::{follow, notice};
 pub(crate) use steps::steps;
 pub use stigg::{Provision, stigg};
 

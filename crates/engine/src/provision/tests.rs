@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use tollgate_connectors::plan_mirror::PlanMirror;
 use tollgate_connectors::{Pacing, stigg as connector};
 use tollgate_rules::access::Permission;
+use tollgate_rules::ids::PlanCode;
 use tollgate_sandbox::Failure;
 
 use super::{Error, Provision, stigg};
@@ -15,6 +16,7 @@ use crate::access::{Caller, OrgScope};
 use crate::db::Kind;
 use crate::inbox::testing::{Life, Stage};
 use crate::jobs;
+use crate::subscriptions::{self, EndsAt, Upgrade};
 
 /// A life that our database has heard of, on an engine that tells Stigg.
 async fn told_life(kind: Kind) -> Option<(Stage, Life, OrgScope)> {
@@ -105,4 +107,60 @@ async fn without_a_mirror_nothing_can_be_told() {
     let scope = caller.require(&stage.engine, Permission::MirrorProvision, Some(&life.org_id)).await.unwrap();
     let off = stigg(&stage.engine, &scope, provision(&life, "growth")).await.unwrap_err();
     assert!(matches!(off, Error::MirrorOff));
+}
+
+/// The subscription as the mirror has it: its plan and status; nothing of one it does not know.
+async fn mirrored(stage: &Stage, life: &Life) -> Option<(String, String)> {
+    let address = format!("{}/stigg/api/v1/subscriptions/{}", stage.sandbox.base_url(), life.subscription_id.as_str());
+    let answer = reqwest::Client::new().get(address).header("x-api-key", "server-tests").send().await.unwrap();
+    if answer.status() == 404 {
+        return None;
+    }
+    let told: serde_json::Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    let word = |name: &str| told["data"][name].as_str().unwrap().to_owned();
+    Some((word("planId"), word("status")))
+}
+
+fn has(plan: &str, status: &str) -> Option<(String, String)> {
+    Some((plan.to_owned(), status.to_owned()))
+}
+
+async fn upgrade(stage: &Stage, scope: &OrgScope, plan: &str) {
+    let upgrade = Upgrade { new_plan_code: PlanCode::parse(plan).ok(), ..Upgrade::default() };
+    subscriptions::upgrade(&stage.engine, scope, &upgrade).await.unwrap();
+}
+
+async fn followed(kind: Kind) {
+    let Some((stage, life, scope)) = told_life(kind).await else { return };
+    jobs::run_due(&stage.engine).await.unwrap();
+    assert_eq!(mirrored(&stage, &life).await, None, "who was never told of is not followed");
+    stigg(&stage.engine, &scope, provision(&life, "growth")).await.unwrap();
+    assert_eq!(mirrored(&stage, &life).await, has("growth", "ACTIVE"));
+    upgrade(&stage, &scope, "pro").await;
+    jobs::run_due(&stage.engine).await.unwrap();
+    assert_eq!(mirrored(&stage, &life).await, has("pro", "ACTIVE"));
+    stigg(&stage.engine, &scope, provision(&life, "pro")).await.unwrap();
+    subscriptions::cancel(&stage.engine, &scope, EndsAt::Now).await.unwrap();
+    jobs::run_due(&stage.engine).await.unwrap();
+    assert_eq!(mirrored(&stage, &life).await, has("pro", "CANCELED"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_mirror_knows_is_followed_by_itself_to_its_end() {
+    Box::pin(followed(Kind::Sqlite)).await;
+    Box::pin(followed(Kind::Postgres)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_while_the_mirror_is_silent_end_at_the_last_one() {
+    let Some((stage, life, scope)) = told_life(Kind::Sqlite).await else { return };
+    stage.sandbox.faults().fail_next("/stigg/api/v1/subscriptions", 1, Failure::LostAnswer);
+    let pending = stigg(&stage.engine, &scope, provision(&life, "growth")).await.unwrap_err();
+    assert!(matches!(pending, Error::Pending { .. }));
+    upgrade(&stage, &scope, "pro").await;
+    for _ in 0..5 {
+        stage.advance(Duration::from_secs(600)).await;
+        jobs::run_due(&stage.engine).await.unwrap();
+    }
+    assert_eq!(mirrored(&stage, &life).await, has("pro", "ACTIVE"), "the change came while the first was being told");
 }

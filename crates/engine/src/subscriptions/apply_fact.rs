@@ -13,7 +13,7 @@ use crate::access::OrgScope;
 use crate::audit;
 use crate::db::{Error, Tx};
 use crate::engine::Engine;
-use crate::{incidents, ledger, notices, orgs, plans};
+use crate::{incidents, ledger, notices, orgs, plans, provision};
 
 /// Something billing told us. Invoices have their own door.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +83,7 @@ async fn subscription(engine: &Engine, tx: &mut Tx, cause: &Cause, fact: &Subscr
     audit::append(engine, tx, entry).await?;
     several(engine, tx, org_key).await?;
     notices::plan(engine, tx, org_key, (before, &after)).await?;
+    provision::notice(engine, tx, org_key, &after).await?;
     ledger::refresh(engine, tx, org_key).await?;
     Ok(Applied::Changed(org_key))
 }

@@ -160,7 +160,7 @@ pub(crate) async fn customer_by_id(
 }
 
 /// Keeps others from changing what billing told about this org until the transaction ends.
-pub(super) async fn lock_customer(tx: &mut Tx, org_key: OrgKey) -> Result<(), Error> {
+pub(crate) async fn lock_customer(tx: &mut Tx, org_key: OrgKey) -> Result<(), Error> {
     tx.optional(&LOCK_CUSTOMER, &[org_key.0.into()]).await.map(|_| ())
 }
 
